@@ -1,0 +1,1 @@
+#include "CKafka.h"
