@@ -59,7 +59,10 @@ let modules: [Target] = [
     module(
         "Services",
         "WebhookReceiver",
-        ["Basics", "Kafka", "HTTPServer", "HTTPClient", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents", "ServiceKit"]
+        [
+            "Basics", "Kafka", "HTTPServer", "HTTPClient", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents",
+            "ServiceKit",
+        ]
     ),
     module(
         "Services",
