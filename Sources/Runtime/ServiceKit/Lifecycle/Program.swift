@@ -1,6 +1,7 @@
 // The synchronous main of every long-running program: settings, wiring, signals, end.
 
 import Basics
+import Cryptography
 import Glibc
 
 /// A long-running executable.
@@ -55,6 +56,7 @@ package enum Program {
             for name in settings.unknownNames {
                 logger.warning("CONFIG_FILE has a name that no program knows", metadata: ["setting": .string(name)])
             }
+            try CryptographyLibrary.start()
             let health = Health()
             let lifecycle = Lifecycle(
                 grace: settings[Setting.shutdownGrace],
@@ -66,6 +68,7 @@ package enum Program {
                 name: name,
                 settings: settings,
                 logger: logger,
+                logHash: LogHash(key: settings[Setting.logHashKey]),
                 metrics: MetricsRegistry(),
                 health: health,
                 lifecycle: lifecycle
