@@ -101,7 +101,8 @@ let testTargets: [Target] = [
     .target(
         name: "TestSupport",
         dependencies: ["Basics", "CLinux"],
-        path: "Tests/TestSupport"
+        path: "Tests/TestSupport",
+        exclude: ["validate_schema.py"]
     ),
     tests("Platform", "BasicsTests", ["Basics"]),
     tests("Platform", "KafkaTests", ["Basics", "Kafka"]),
