@@ -107,7 +107,7 @@ package enum Program {
         }
     }
 
-    private static func registerIdentity(_ name: String, _ health: Health, _ metrics: MetricsRegistry) {
+    static func registerIdentity(_ name: String, _ health: Health, _ metrics: MetricsRegistry) {
         metrics.gauge("check_pipeline_ready", help: "Whether the program is ready: 1 or 0.") {
             health.readiness().isPassing ? 1 : 0
         }
