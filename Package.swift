@@ -100,7 +100,7 @@ let programs: [Target] = [
 let testTargets: [Target] = [
     .target(
         name: "TestSupport",
-        dependencies: ["Basics", "CLinux"],
+        dependencies: ["Basics", "CLinux", "CSanitizerSupport"],
         path: "Tests/TestSupport",
         exclude: ["validate_schema.py"]
     ),
@@ -182,9 +182,12 @@ let language: [SwiftSetting] = [
 for target in wrappers + testTargets { target.swiftSettings = language }
 for target in modules + programs { target.swiftSettings = language + [.strictMemorySafety()] }
 
+/// Defines what the thread sanitizer misses; empty in every other build.
+let sanitizerSupport: Target = .target(name: "CSanitizerSupport", path: "Tests/Sanitizers")
+
 let package = Package(
     name: "check-pipeline",
-    targets: cLibraries + wrappers + modules + programs + testTargets,
+    targets: cLibraries + wrappers + modules + programs + testTargets + [sanitizerSupport],
     cLanguageStandard: .c17,
     cxxLanguageStandard: .cxx17
 )

@@ -1,6 +1,7 @@
 // The synchronous main of every long-running program: settings, wiring, signals, end.
 
 import Basics
+import Cryptography
 import Glibc
 
 /// A long-running executable.
@@ -55,6 +56,7 @@ package enum Program {
             for name in settings.unknownNames {
                 logger.warning("CONFIG_FILE has a name that no program knows", metadata: ["setting": .string(name)])
             }
+            try CryptographyLibrary.start()
             let health = Health()
             let lifecycle = Lifecycle(
                 grace: settings[Setting.shutdownGrace],
@@ -62,15 +64,19 @@ package enum Program {
                 health: health,
                 onStopping: { ProcessSetup.wakeMainThread() }
             )
+            let metrics = MetricsRegistry()
+            lifecycle.add(try admin(settings, health, metrics, logger.labelled("admin")).component)
             let context = ProgramContext(
                 name: name,
                 settings: settings,
                 logger: logger,
-                metrics: MetricsRegistry(),
+                logHash: LogHash(key: settings[Setting.logHashKey]),
+                metrics: metrics,
                 health: health,
                 lifecycle: lifecycle
             )
-            ProcessMetrics.register(in: context.metrics)
+            ProcessMetrics.register(in: metrics)
+            registerIdentity(name, health, metrics)
             try build(context)
             end.exit(SignalLoop(lifecycle: lifecycle, logger: logger, end: end).run())
         } catch let error as ConfigurationError {
@@ -80,6 +86,36 @@ package enum Program {
         } catch {
             end.exit(refusing: .internalError, "the program could not be built: \(error)", logger)
         }
+    }
+
+    private static func admin(
+        _ settings: Settings,
+        _ health: Health,
+        _ metrics: MetricsRegistry,
+        _ logger: Logger
+    ) throws -> AdminServer {
+        do {
+            return try AdminServer(
+                host: settings[Setting.adminHost],
+                port: settings[Setting.adminPort],
+                health: health,
+                metrics: metrics,
+                logger: logger
+            )
+        } catch {
+            throw ListenerFailure.translated(error, host: Setting.adminHost, port: Setting.adminPort)
+        }
+    }
+
+    static func registerIdentity(_ name: String, _ health: Health, _ metrics: MetricsRegistry) {
+        metrics.gauge("check_pipeline_ready", help: "Whether the program is ready: 1 or 0.") {
+            health.readiness().isPassing ? 1 : 0
+        }
+        metrics.gauge(
+            "check_pipeline_build_info",
+            help: "Always 1; the labels say what runs.",
+            labels: [("service_name", name), ("version", version)]
+        ).record(1)
     }
 }
 

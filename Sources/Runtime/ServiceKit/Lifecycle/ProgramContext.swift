@@ -8,6 +8,8 @@ package struct ProgramContext: Sendable {
     package let name: String
     package let settings: Settings
     package let logger: Logger
+    /// What stands for user ids in logs.
+    package let logHash: LogHash
     package let metrics: MetricsRegistry
     package let health: Health
     package let lifecycle: Lifecycle
@@ -16,6 +18,7 @@ package struct ProgramContext: Sendable {
         name: String,
         settings: Settings,
         logger: Logger,
+        logHash: LogHash,
         metrics: MetricsRegistry,
         health: Health,
         lifecycle: Lifecycle
@@ -23,6 +26,7 @@ package struct ProgramContext: Sendable {
         self.name = name
         self.settings = settings
         self.logger = logger
+        self.logHash = logHash
         self.metrics = metrics
         self.health = health
         self.lifecycle = lifecycle

@@ -2,6 +2,7 @@
 // error texts and the tests all walk this table.
 
 package import Basics
+package import Cryptography
 
 package enum Setting {
     // MARK: Public listener
@@ -159,7 +160,7 @@ package enum Setting {
 
     // MARK: Keys
 
-    package static let encryptionKeys = SettingKey<Secret>(
+    package static let encryptionKeys = SettingKey<KeyRing>(
         "ENCRYPTION_KEYS",
         .encryptionKeys,
         secret: true,
