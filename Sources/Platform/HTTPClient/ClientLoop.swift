@@ -19,6 +19,8 @@ final class ClientLoop {
     /// By host whose addresses are being looked up.
     private var unresolved: [String: [ClientJob]] = [:]
     private var unresolvedCount = 0
+    /// Ended in this turn.
+    private var results: [(ClientJob, Result<HTTPClientResponse, HTTPClientError>)] = []
     private var nextSweep: MonotonicInstant
 
     init(core: ClientCore, handle: LoopHandle) {
@@ -48,6 +50,7 @@ final class ClientLoop {
         startWaiting()
         if MonotonicClock.system.now() >= nextSweep { sweep() }
         publish()
+        tellCallers()
         guard let closeBy = core.closeBy else { return true }
         return !isEmpty && MonotonicClock.system.now() < closeBy
     }
@@ -76,11 +79,11 @@ final class ClientLoop {
     }
 
     private func accept(_ job: ClientJob) {
-        if job.token.isCancelled { return core.complete(job, .failure(ClientLoop.cancelled)) }
+        if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         if addresses.knows(job.target) { return ready.append(job) }
         guard resolver.ask(job.target.host) else {
             let error = HTTPClientError(.invalidRequest, message: "the client talks to too many hosts")
-            return core.complete(job, .failure(error))
+            return ended(job, .failure(error))
         }
         unresolved[job.target.host, default: []].append(job)
         unresolvedCount += 1
@@ -96,7 +99,7 @@ final class ClientLoop {
                 for job in waiting { ready.append(job) }
             case .failure(let reason):
                 // A host that was known keeps its old addresses.
-                for job in waiting { core.complete(job, .failure(ClientLoop.unresolvable(host, reason))) }
+                for job in waiting { ended(job, .failure(ClientLoop.unresolvable(host, reason))) }
             }
         }
     }
@@ -114,7 +117,7 @@ final class ClientLoop {
     }
 
     private func start(_ job: ClientJob) {
-        if job.token.isCancelled { return core.complete(job, .failure(ClientLoop.cancelled)) }
+        if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         let now = core.clock.now()
         let mailbox = core.mailbox
         let transfer = Transfer(job: job, budget: settings.bodyBudget, now: now) { [id = job.id] in
@@ -124,7 +127,7 @@ final class ClientLoop {
         do throws(Transfer.StartFailure) {
             try transfer.start(in: handle, now: now, addresses: list)
         } catch {
-            return core.complete(job, .failure(ClientLoop.refused(error)))
+            return ended(job, .failure(ClientLoop.refused(error)))
         }
         transfers[job.id] = transfer
         if list != nil {
@@ -151,14 +154,14 @@ final class ClientLoop {
         if case .failure(let error) = result, error.kind == .connect, !transfer.job.target.isLiteral {
             _ = resolver.ask(transfer.job.target.host)  // the addresses may have changed
         }
-        core.complete(transfer.job, result)
+        ended(transfer.job, result)
     }
 
     private func cancel(_ id: UInt64) {
         if let transfer = transfers[id] {
             finish(transfer, .failure(transfer.ended(.cancelled, "the caller cancelled")))
         } else if let job = takeWaiting(where: { $0.id == id }).first {
-            core.complete(job, .failure(ClientLoop.cancelled))
+            ended(job, .failure(ClientLoop.cancelled))
         }
     }
 
@@ -200,7 +203,7 @@ final class ClientLoop {
                 job.token.isCancelled
                 ? ClientLoop.cancelled
                 : HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
-            core.complete(job, .failure(error))
+            ended(job, .failure(error))
         }
         failUnresolved(now)
     }
@@ -213,7 +216,7 @@ final class ClientLoop {
                 && now >= job.submittedAt + job.request.timeouts.connect
         }
         for job in late {
-            core.complete(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
+            ended(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
         }
     }
 
@@ -231,7 +234,7 @@ final class ClientLoop {
     private func failEverything(_ kind: HTTPClientError.Kind, _ message: String) {
         for transfer in Array(transfers.values) { finish(transfer, .failure(transfer.ended(kind, message))) }
         for job in takeWaiting(where: { _ in true }) {
-            core.complete(job, .failure(HTTPClientError(kind, message: message)))
+            ended(job, .failure(HTTPClientError(kind, message: message)))
         }
     }
 
@@ -241,7 +244,19 @@ final class ClientLoop {
         takeCommands()
         failEverything(.closed, "the HTTP client was closed")
         publish()
+        tellCallers()
         cp_loop_destroy(handle)
+    }
+
+    private func ended(_ job: ClientJob, _ result: Result<HTTPClientResponse, HTTPClientError>) {
+        results.append((job, result))
+    }
+
+    /// At the end of a turn, when sockets are served, freed places are taken again and the figures are right.
+    private func tellCallers() {
+        let results = results
+        self.results.removeAll(keepingCapacity: true)
+        for (job, result) in results { core.complete(job, result) }
     }
 
     private static let cancelled = HTTPClientError(.cancelled, message: "the caller cancelled")

@@ -10,14 +10,14 @@ extension HTTPLoop {
             context: context,
             opened: { context, descriptor in loop(context)?.opened(descriptor) ?? 0 },
             closed: { context, slot in loop(context)?.closed(slot) },
-            target: { context, slot, target in loop(context)?.requestBegan(slot, target: bytes(target)) },
+            target: { context, slot, target in loop(context)?.requestBegan(slot, target: bytes(of: target)) },
             handle: { context, slot, connection, method, version, data, count in
                 guard let loop = loop(context), let connection else { return false }
                 return loop.handle(
                     slot,
                     connection,
-                    method: bytes(method),
-                    version: bytes(version),
+                    method: method,
+                    version: version,
                     data: data.map { UnsafeRawBufferPointer(start: $0, count: count) }
                 )
             },
@@ -39,7 +39,8 @@ private func loop(_ context: UnsafeMutableRawPointer?) -> HTTPLoop? {
     context.map { Unmanaged<HTTPLoop>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
+/// Copies a C string, up to its NUL.
+func bytes(of text: UnsafePointer<CChar>?) -> [UInt8] {
     guard let text else { return [] }
     return [UInt8](UnsafeRawBufferPointer(start: text, count: strlen(text)))
 }

@@ -96,12 +96,13 @@ package final class HTTPServer: Sendable {
         return board.drained.wait(until: deadline)
     }
 
-    /// Ends the server: waiting requests get their timeout answer, the service ends its tasks, connections close.
+    /// Ends the server: waiting requests get their timeout answer, connections close, the service ends its tasks.
     /// Blocks for at most about twice ``Limits/stopGrace``; never call it on the loop's thread. A second call returns.
     package func stop() {
         guard let thread = end() else { return }
-        service.ended(by: .system(after: limits.stopGrace))
         thread.join()
+        // Not before: a task that is cancelled may answer what it would not have answered otherwise.
+        service.ended(by: .system(after: limits.stopGrace))
     }
 
     /// Tells the loop to end; without a loop thread its remains are cleared here.

@@ -46,7 +46,11 @@ package enum RoutingField: Hashable, Sendable {
     /// Present more than once: readers disagree about which one counts.
     case repeated
 
-    package enum Kind: Hashable, Sendable { case null, bool, number, array, object }
+    package enum Kind: Hashable, Sendable {
+        case null, bool, number, array, object
+        /// A string with a lone surrogate escape in a lawful document.
+        case unreadableString
+    }
 
     package var stringValue: String? {
         guard case .string(let value) = self else { return nil }

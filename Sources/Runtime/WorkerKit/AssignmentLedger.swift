@@ -45,7 +45,7 @@ package struct AssignmentLedger: Sendable {
         }
     }
 
-    package struct Begun: Sendable {
+    package struct Begun: Equatable, Sendable {
         package let ticket: EventTicket
         /// The first record of this assignment: its offset is the position.
         package let isFirst: Bool

@@ -65,6 +65,6 @@ extension JSON {
 
     private static func readable(_ field: RoutingField, isMended: Bool) -> RoutingField {
         guard isMended, case .string(let text) = field, text.unicodeScalars.contains("\u{FFFD}") else { return field }
-        return .other(.null)
+        return .other(.unreadableString)
     }
 }
