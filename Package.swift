@@ -54,7 +54,11 @@ let modules: [Target] = [
     module("Clients", "PlaidAPI", ["Basics", "HTTPClient", "Cryptography", "JSON"]),
     module("Domain", "PipelineEvents", ["Basics", "Cryptography", "JSON", "PlaidAPI"]),
     module("Domain", "ReportStore", ["Basics", "Postgres", "Cryptography", "JSON", "PlaidAPI"]),
-    module("Runtime", "ServiceKit", ["Basics", "Cryptography", "HTTPServer", "Kafka", "Postgres", "JSON", "PlaidAPI"]),
+    module(
+        "Runtime",
+        "ServiceKit",
+        ["Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "PlaidAPI"]
+    ),
     module("Runtime", "WorkerKit", ["Basics", "Kafka", "Postgres", "JSON", "PipelineEvents", "ReportStore"]),
     module(
         "Services",
@@ -114,7 +118,19 @@ let testTargets: [Target] = [
     tests("Clients", "PlaidAPITests", ["Basics", "HTTPClient", "Cryptography", "JSON", "PlaidAPI"]),
     tests("Domain", "PipelineEventsTests", ["Basics", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents"]),
     tests("Domain", "ReportStoreTests", ["Basics", "Postgres", "Cryptography", "JSON", "PlaidAPI", "ReportStore"]),
-    tests("Runtime", "ServiceKitTests", ["Basics", "Cryptography", "HTTPServer", "Kafka", "JSON", "ServiceKit"]),
+    .executableTarget(
+        name: "service-probe",
+        dependencies: ["Basics", "ServiceKit"],
+        path: "Tests/Runtime/ServiceProbe"
+    ),
+    tests(
+        "Runtime",
+        "ServiceKitTests",
+        [
+            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "ServiceKit",
+            "service-probe",
+        ]
+    ),
     tests(
         "Runtime",
         "WorkerKitTests",

@@ -1,5 +1,5 @@
 import Basics
-import FoundationEssentials
+import JSON
 import ServiceKit
 import Testing
 
@@ -77,24 +77,18 @@ import Testing
     }
 
     @Test func `the JSON names each check, its state, since when and why`() throws {
-        struct Body: Decodable {
-            struct Check: Decodable {
-                let name: String
-                let status: String
-                let since: String
-                let reason: String?
-            }
-            let status: String
-            let checks: [Check]
-        }
         health.check("a").pass()
         health.check("b").fail("line\n\"quoted\"")
-        let body = try JSONDecoder().decode(Body.self, from: Data(health.readiness().json))
-        #expect(body.status == "failing")
-        #expect(body.checks.map(\.name) == ["a", "b"])
-        #expect(body.checks.map(\.status) == ["ok", "failing"])
-        #expect(body.checks[0].reason == nil)
-        #expect(body.checks[1].reason == "line\n\"quoted\"")
-        #expect(body.checks[0].since == "2027-01-15T08:00:00Z")
+        let since: JSONValue = "2027-01-15T08:00:00Z"
+        #expect(
+            try JSON.parse(health.readiness().json) == [
+                "status": "failing",
+                "checks": [
+                    ["name": "a", "status": "ok", "since": since],
+                    ["name": "b", "status": "failing", "since": since, "reason": "line\n\"quoted\""],
+                ],
+            ]
+        )
+        #expect(try JSON.parse(health.liveness().json) == ["status": "ok", "checks": []])
     }
 }

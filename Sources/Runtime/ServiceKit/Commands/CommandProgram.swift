@@ -148,17 +148,3 @@ package enum CommandProgram {
         }
     }
 }
-
-extension ProgramFailure {
-    /// Gives any error its exit code and its line.
-    init(reporting error: any Error) {
-        switch error {
-        case let failure as ProgramFailure: self = failure
-        case let error as ConfigurationError: self.init(.configuration, error.description)
-        case let error as UsageError:
-            self.init(.usage, error.description + (error.hint.map { " (\($0))" } ?? ""))
-        case is CancellationError: self.init(.internalError, "interrupted")
-        default: self.init(.internalError, LineText.visible("\(error)"))
-        }
-    }
-}

@@ -56,6 +56,7 @@ package enum Program {
             for name in settings.unknownNames {
                 logger.warning("CONFIG_FILE has a name that no program knows", metadata: ["setting": .string(name)])
             }
+            try OpenFileNeed(settings).ensure()
             try CryptographyLibrary.start()
             let health = Health()
             let lifecycle = Lifecycle(
@@ -79,12 +80,9 @@ package enum Program {
             registerIdentity(name, health, metrics)
             try build(context)
             end.exit(SignalLoop(lifecycle: lifecycle, logger: logger, end: end).run())
-        } catch let error as ConfigurationError {
-            end.exit(refusing: .configuration, error.description, logger)
-        } catch let failure as ProgramFailure {
-            end.exit(refusing: failure.code, failure.message, logger)
         } catch {
-            end.exit(refusing: .internalError, "the program could not be built: \(error)", logger)
+            let failure = ProgramFailure(reporting: error)
+            end.exit(refusing: failure.code, failure.message, logger)
         }
     }
 
@@ -158,7 +156,10 @@ struct SignalLoop {
                 logger.info("stopped", metadata: ["exit.code": .stringConvertible(Int(code.rawValue))])
                 return code
             case nil:
-                logger.critical("the grace ended with work in hand")
+                logger.critical(
+                    "the grace ended with work in hand",
+                    metadata: ["component": .string(lifecycle.nowStopping ?? "starting")]
+                )
                 end.exit(.internalError)
             }
         }
