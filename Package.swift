@@ -92,10 +92,10 @@ let modules: [Target] = [
 ]
 
 let programs: [Target] = [
-    program("webhook-receiver", ["WebhookReceiver", "ServiceKit"]),
-    program("base-report-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("income-insights-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("partner-insights-consumer", ["ReportConsumer", "ServiceKit"]),
+    program("webhook-receiver", ["WebhookReceiver"]),
+    program("base-report-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("income-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("partner-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
     program("sandbox", ["PlaidSandbox", "ServiceKit"]),
     program("embedded-broker", ["Basics", "Kafka", "PipelineEvents", "ServiceKit"]),
     program("checkctl", ["OperatorCommands", "ServiceKit"]),

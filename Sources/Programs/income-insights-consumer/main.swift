@@ -1,3 +1,4 @@
+import PlaidAPI
 import ReportConsumer
 
 ReportConsumerProgram.main(.incomeInsights)
