@@ -258,7 +258,8 @@ struct RealKafkaTests {
             var notStored: Set<String> = []
             var slowest = Duration.zero
             var isStopped = false
-            var lastSuccess = MonotonicInstant(nanoseconds: 0)
+            /// By partition.
+            var lastSuccess: [Int32: MonotonicInstant] = [:]
             var sent = 0
         }
         let results = Watched(Results())
@@ -294,7 +295,7 @@ struct RealKafkaTests {
                     switch result {
                     case .success(let delivery):
                         results.stored[text] = delivery
-                        results.lastSuccess = now
+                        results.lastSuccess[delivery.partition] = now
                     case .failure(let error) where error.mayBeStored: results.unknown.insert(text)
                     case .failure: results.notStored.insert(text)
                     }
@@ -337,11 +338,10 @@ struct RealKafkaTests {
             MonotonicClock.system.now() - down < .seconds(6),
             "not ready after \(MonotonicClock.system.now() - down)"
         )
-        print("MEASURED notready after", MonotonicClock.system.now() - down)
         _ = try await traffic.results.first("failures") { $0.unknown.count + $0.notStored.count >= 8 ? true : nil }
         if trouble == "frozen and thawed" { server.thaw() } else { try await server.restart() }
         let back = MonotonicClock.system.now()
-        _ = try await traffic.results.first("a success") { $0.lastSuccess > back ? true : nil }
+        _ = try await traffic.results.first("a success") { $0.lastSuccess.values.contains { $0 > back } ? true : nil }
         let resumed = MonotonicClock.system.now() - back
         #expect(resumed < .seconds(10), "\(resumed)")
         try await eventually("ready") { producer.topicsReady(["truth"])["truth"]?.isReady == true }
@@ -351,13 +351,23 @@ struct RealKafkaTests {
         _ = try await traffic.results.first("more traffic") { $0.stored.count >= before + 200 ? true : nil }
         traffic.stop()
         await running
-        print("MEASURED", trouble, "resumed", resumed, "ready", ready, "slowest", traffic.results.value.slowest, "stored", traffic.results.value.stored.count, "unknown", traffic.results.value.unknown.count, "not", traffic.results.value.notStored.count)
         let results = traffic.results.value
         // The receiver must answer within five seconds.
         #expect(results.slowest < .seconds(5), "\(results.slowest)")
         _ = try await onThread { producer.flush(until: soon(.seconds(5))) }
 
-        // Everything the log holds has reached the consumer, which never restarted.
+        try await check(results, against: handler, on: server)
+        try await close(consumer)
+        try await close(producer)
+        await server.stop()
+    }
+
+    /// What was told is what the log holds, and all of it has reached the consumer, which never restarted.
+    private func check(
+        _ results: Traffic.Results,
+        against handler: RecordingHandler,
+        on server: KafkaServer
+    ) async throws {
         let admin = try AdminClient(settings: settings(server))
         let marks = try await admin.watermarks((0..<3).map { TopicPartition(topic: "truth", partition: $0) })
         let total = Int(marks.values.reduce(0) { $0 + $1.high })
@@ -372,6 +382,52 @@ struct RealKafkaTests {
                 #expect(delivery.partition == record.partition && delivery.offset == record.offset)
             }
         }
+        admin.close()
+    }
+
+    @Test func `of three nodes one may die: the others go on within ten seconds, and nothing acknowledged is lost`()
+        async throws
+    {
+        let server = try await KafkaServer(nodes: 3)
+        let admin = try AdminClient(settings: settings(server))
+        let topic = NewTopic(name: "truth", partitions: 3, replication: 3, config: ["min.insync.replicas": "2"])
+        try #require(try await admin.createTopics([topic], timeout: .seconds(30))["truth"]).get()
+        let producer = try Producer(settings: settings(server), tuning: .receiver)
+        try await onThread { try producer.warm(topics: ["truth"], timeout: .seconds(10)) }
+        try await eventually("ready") { producer.topicsReady(["truth"])["truth"]?.isReady == true }
+        let handler = RecordingHandler()
+        let consumer = try Consumer(
+            settings: settings(server),
+            group: "truth",
+            topics: ["truth"],
+            tuning: .standard,
+            handler: handler
+        )
+        consumer.start()
+        let traffic = Traffic(producer, "truth")
+        async let running: Void = traffic.run()
+        _ = try await traffic.results.first("traffic") { $0.stored.count >= 200 ? true : nil }
+        _ = try await handler.records(100, within: .seconds(40))
+
+        let described = try await admin.describe(topics: ["truth"])
+        let leader = try #require(described.first?.partitions.first?.leader)
+        try await server.kill(node: Int(leader))
+        let died = MonotonicClock.system.now()
+        _ = try await traffic.results.first("all partitions serve", within: .seconds(30)) { results in
+            (0..<3).allSatisfy { (results.lastSuccess[$0] ?? died) > died + .milliseconds(200) } ? true : nil
+        }
+        let took = MonotonicClock.system.now() - died
+        #expect(took < .seconds(10), "\(took)")
+        try await eventually("ready on two nodes") { producer.topicsReady(["truth"])["truth"]?.isReady == true }
+        try await server.restart(node: Int(leader))
+        let before = traffic.results.value.stored.count
+        _ = try await traffic.results.first("more traffic") { $0.stored.count >= before + 200 ? true : nil }
+        traffic.stop()
+        await running
+        let results = traffic.results.value
+        #expect(results.slowest < .seconds(5), "\(results.slowest)")
+        _ = try await onThread { producer.flush(until: soon(.seconds(5))) }
+        try await check(results, against: handler, on: server)
         admin.close()
         try await close(consumer)
         try await close(producer)
