@@ -179,6 +179,8 @@ package final class KafkaServer: Sendable {
         share.coordinator.state.topic.replication.factor=\(min(nodes, 3))
         share.coordinator.state.topic.min.isr=\(min(nodes, 2))
         group.initial.rebalance.delay.ms=0
+        broker.session.timeout.ms=4000
+        broker.heartbeat.interval.ms=500
         message.max.bytes=2097152
         num.network.threads=2
         num.io.threads=2
