@@ -72,4 +72,24 @@ import Testing
         silent.resumePostmaster()
         try await silent.stop()
     }
+
+    @Test func `speaks TLS with a verified certificate, large answers too, and refuses another`() async throws {
+        let server = try await PostgresServer.start()
+        let certificate = try await server.enableTLS()
+        let address = "host=localhost port=\(server.port) user=postgres dbname=postgres sslmode=verify-full"
+        try await withPool("\(address) sslrootcert=\(certificate)") { pool, _ in
+            let sql = "select ssl, repeat('x', 3000000) from pg_stat_ssl where pid = pg_backend_pid()"
+            let row = try await pool.query(.reading(sql), deadline: soon()).rows[0]
+            #expect(row.bool(0) == true && row.body(1)?.count == 3_000_000)
+            let large = SQLStatement("select length($1)", .text(String(repeating: "y", count: 3_000_000)))
+            let written = try await pool.write([large], sortKey: "", deadline: soon())[0].rows[0]
+            #expect(written.int(0) == 3_000_000)
+        }
+        try await withPool("\(address) sslrootcert=/etc/ssl/certs/ca-certificates.crt") { pool, events in
+            let event = try await events.first { if case .connectFailed = $0 { true } else { false } }
+            guard case .connectFailed(let error, _, _) = event else { return }
+            #expect(error.message.contains("certificate verify failed"))
+        }
+        try await server.stop()
+    }
 }

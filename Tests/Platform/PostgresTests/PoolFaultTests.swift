@@ -127,7 +127,7 @@ import Testing
     @Test func `a stopped backend costs the caller its deadline, then the connection, and nothing else`() async throws {
         let server = try await PostgresServer.start()
         try await server.sql(PoolFaultTests.table + "; insert into docs values ('held', 'x')")
-        try await withPool(server.url()) { pool, events in
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
             let pid = Int32(
                 try await pool.query(.reading("select pg_backend_pid()"), deadline: soon()).rows[0].int(0) ?? 0
             )
@@ -153,8 +153,7 @@ import Testing
         try await withPool(
             server.url(),
             configure: {
-                $0.writeLanes = 1
-                $0.largeLane = false
+                singleConnection(&$0)
                 $0.stallLimit = .milliseconds(500)
             }
         ) { pool, events in
@@ -281,7 +280,7 @@ import Testing
 
     @Test func `an idle connection that the server ends is replaced before it is used`() async throws {
         let server = try await PostgresServer.start()
-        try await withPool(server.url()) { pool, events in
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
             let sql = "select pg_backend_pid()"
             let before = try await pool.query(.reading(sql), deadline: soon()).rows[0].int(0)
             try await server.sql("select pg_terminate_backend(\(before ?? 0))")

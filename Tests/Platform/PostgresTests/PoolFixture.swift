@@ -82,6 +82,13 @@ func withPool<Value: Sendable>(
     return try result.get()
 }
 
+/// One connection for everything: what one operation does to it, the next one meets.
+func singleConnection(_ settings: inout PoolSettings) {
+    settings.generalConnections = 1
+    settings.writeLanes = 0
+    settings.largeLane = false
+}
+
 /// The error of an operation that must fail; records an issue and returns nil otherwise.
 func failure(_ body: () async throws -> Void) async -> PostgresError? {
     do {
