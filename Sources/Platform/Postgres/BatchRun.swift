@@ -41,7 +41,8 @@ struct BatchRun {
             switch decision {
             case .again(let delay):
                 lockRepeats += 1
-                guard connection.isUsable, pause(delay) else { return settle(outcome, members) }
+                let maySend = error.outcome != .unknown || members.allSatisfy(\.isRepeatable)
+                guard connection.isUsable, maySend, pause(delay) else { return settle(outcome, members) }
             case .prepareAgain:
                 hasPreparedAgain = true
                 connection.statements.forgetAll()

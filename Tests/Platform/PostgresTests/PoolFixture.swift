@@ -4,7 +4,8 @@ import Basics
 import Postgres
 import TestSupport
 
-func soon(_ limit: Duration = .seconds(10)) -> MonotonicInstant { MonotonicClock.system.now() + limit }
+/// Far enough for a busy machine; tests of deadlines say theirs.
+func soon(_ limit: Duration = .seconds(20)) -> MonotonicInstant { MonotonicClock.system.now() + limit }
 
 /// Runs a blocking call on a thread of its own, so that it does not hold one of the shared pool.
 func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
@@ -45,7 +46,7 @@ final class EventLog: Sendable {
 
     /// The first event, past or future, that matches.
     @discardableResult
-    func first(within limit: Duration = .seconds(10), where matches: @escaping @Sendable (PoolEvent) -> Bool)
+    func first(within limit: Duration = .seconds(20), where matches: @escaping @Sendable (PoolEvent) -> Bool)
         async throws -> PoolEvent
     {
         let promise = Promise<PoolEvent>()
