@@ -293,4 +293,36 @@ import Testing
         }
         try await server.stop()
     }
+
+    @Test(arguments: [false, true])
+    func `a query whose session is ended says unknown, unless it reads: then it is repeated`(_ isReading: Bool)
+        async throws
+    {
+        let server = try await PostgresServer.start()
+        try await server.sql(
+            """
+            create function slow() returns int language plpgsql as $$ begin
+              raise log 'a query is in hand'; perform pg_sleep(0.3); return 7;
+            end $$
+            """
+        )
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
+            var statement = SQLStatement("select slow()")
+            statement.isReading = isReading
+            async let answer = Result { try await pool.query(statement, deadline: soon()) }
+            _ = try await server.logLine(containing: "a query is in hand")
+            try await server.sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'postgres-tests'"
+            )
+            switch await answer {
+            case .success(let result): #expect(isReading && result.rows[0].int(0) == 7)
+            case .failure(let error):
+                let error = try #require(error as? PostgresError)
+                #expect(!isReading && error.sqlState == "57P01" && error.kind == .connection)
+                #expect(error.outcome == .unknown)
+            }
+            #expect(events.all.contains { if case .repeated = $0 { true } else { false } } == isReading)
+        }
+        try await server.stop()
+    }
 }
