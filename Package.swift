@@ -31,7 +31,7 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency])
 let cLibraries: [Target] = [
     library("CLinux", links: []),
     library("CKafka", links: ["rdkafka"]),
-    library("CPostgres", links: ["pq"]),
+    library("CPostgres", links: ["pq", "ssl"]),
     library("CCurl", links: ["curl"]),
     library("CMicrohttpd", links: ["microhttpd"]),
     library("CCrypto", links: ["crypto"]),

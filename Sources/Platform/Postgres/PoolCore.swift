@@ -87,7 +87,12 @@ final class PoolCore: Sendable {
                 PostgresError(.overloaded, outcome: .notSent, message: "\(settings.maxWaiting) operations wait already")
             )
         case .queued:
-            job.setTimer(timers.schedule(at: job.deadline) { [self, job] in expire(job) })
+            // Weak: a cancelled timer may keep its closure until its time, and a job holds bodies.
+            job.setTimer(
+                timers.schedule(at: job.deadline) { [weak self, weak job] in
+                    if let job { self?.expire(job) }
+                }
+            )
             wake(awakened)
         }
     }

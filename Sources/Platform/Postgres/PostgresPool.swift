@@ -71,9 +71,11 @@ package final class PostgresPool: Sendable {
         for (seat, thread) in zip(core.seats, threads) where seat.ended.wait(until: grace) { thread.join() }
     }
 
-    /// Runs one statement in a transaction of its own.
+    /// Runs one statement in a transaction of its own; again after a lock wait, deadlock or serialization failure,
+    /// five times.
     ///
     /// - Returns: Its rows and count.
+    /// - Parameter deadline: Less than 50 ms from the time a connection is free: nothing is sent any more.
     /// - Throws: ``PostgresError``. After a lost connection or a passed deadline its outcome is `unknown`, unless the
     ///   statement is ``SQLStatement/isReading``: those are repeated on up to three connections.
     package func query(_ statement: SQLStatement, deadline: MonotonicInstant) async throws -> SQLResult {
