@@ -60,6 +60,8 @@ final class HTTPLoop {
     let fieldBuffer: UnsafeMutableBufferPointer<cmhd_field>
 
     var isStopping = false
+    var messageWindowEnd = MonotonicInstant(nanoseconds: 0)
+    var messagesLeft = 0
     /// The daemon's epoll and the inbox's eventfd.
     private var descriptors: [pollfd] = []
     private var idleTurns = 0
