@@ -1,5 +1,6 @@
 // Where the library calls in: C functions without captures that find the loop by its address and copy what is lent.
 
+import Basics
 import CMicrohttpd
 import Glibc
 
@@ -30,9 +31,24 @@ extension HTTPLoop {
         if status != 0 {
             metrics.libraryAnswers[status, default: 0] += 1
         } else if let text {
-            onEvent(.libraryMessage(String(cString: text)))
+            report(String(cString: text))
         }
     }
+
+    /// Clients can cause messages, so only so many of them become events.
+    private func report(_ message: String) {
+        metrics.libraryMessages += 1
+        if now >= messageWindowEnd {
+            messageWindowEnd = now + Self.messageWindow
+            messagesLeft = Self.messagesPerWindow
+        }
+        guard messagesLeft > 0 else { return }
+        messagesLeft -= 1
+        onEvent(.libraryMessage(message))
+    }
+
+    private static let messageWindow: Duration = .seconds(60)
+    private static let messagesPerWindow = 10
 }
 
 private func loop(_ context: UnsafeMutableRawPointer?) -> HTTPLoop? {

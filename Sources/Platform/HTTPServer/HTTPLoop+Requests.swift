@@ -231,7 +231,8 @@ extension HTTPLoop {
             record.suspended = nil
             metrics.waiting -= 1
         }
-        _ = inbox.withdraw(record.serial, slot: record.slot)
+        if record.mayWait { _ = inbox.withdraw(record.serial, slot: record.slot) }
+        record.mayWait = false
         metrics.inHand -= 1
         if !answered { metrics.unfinishedRequests += 1 }
     }

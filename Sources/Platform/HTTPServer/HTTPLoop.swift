@@ -60,6 +60,10 @@ final class HTTPLoop {
     let fieldBuffer: UnsafeMutableBufferPointer<cmhd_field>
 
     var isStopping = false
+    /// A timeout has resumed a connection since the library ran; the library does not count that as a wish to run.
+    var hasResumed = false
+    var messageWindowEnd = MonotonicInstant(nanoseconds: 0)
+    var messagesLeft = 0
     /// The daemon's epoll and the inbox's eventfd.
     private var descriptors: [pollfd] = []
     private var idleTurns = 0
@@ -142,6 +146,7 @@ final class HTTPLoop {
         completions.removeAll(keepingCapacity: completions.capacity <= 4_096)
         for command in commands { obey(command) }
         commands.removeAll(keepingCapacity: true)
+        hasResumed = false
         cmhd_run(library)
         expireDeadlines()
         idleTurns = isActive ? 0 : idleTurns + 1
@@ -162,7 +167,8 @@ final class HTTPLoop {
         var milliseconds = Self.tickMilliseconds
         let wish = cmhd_timeout(library)
         if wish >= 0 { milliseconds = min(milliseconds, wish) }
-        if wish == 0, idleTurns >= Self.guardAfterTurns {
+        if hasResumed { milliseconds = 0 }
+        if wish == 0, !hasResumed, idleTurns >= Self.guardAfterTurns {
             milliseconds = Self.guardMilliseconds
             metrics.guardWaits += 1
         }

@@ -15,7 +15,7 @@ struct RawCase: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    init(_ name: String, _ text: String, answers: [Int], served: [String] = []) {
+    init(_ name: String, _ text: String, answers: [Int] = [], served: [String] = []) {
         self.name = name
         bytes = Array(text.utf8)
         self.answers = answers
@@ -26,6 +26,8 @@ struct RawCase: Sendable, CustomTestStringConvertible {
 /// Behind each hostile request stands a second one that must not be served.
 private let second = post("/second")
 private func head(_ fields: String, line: String = "POST /hook HTTP/1.1") -> String { "\(line)\r\n\(fields)\r\n" }
+
+private let chunks = head("Host: a\r\nTransfer-Encoding: chunked\r\n")
 
 @Suite struct HostileRequestTests {
     static let refused: [RawCase] = [
@@ -318,6 +320,44 @@ private func head(_ fields: String, line: String = "POST /hook HTTP/1.1") -> Str
         #expect(answers.allSatisfy { !$0.closes })
         #expect(service.served.map(\.path) == raw.served + ["/hook"])
         #expect(service.served.allSatisfy { $0.body == Array("{}".utf8) })
+    }
+
+    /// What costs the library work or memory: some answer or none, but soon, and others are served meanwhile.
+    static let costly: [RawCase] = [
+        RawCase(
+            "2,000 query arguments",
+            head("Host: a\r\n", line: "GET /hook?" + String(repeating: "&a", count: 2_000) + " HTTP/1.1")
+        ),
+        RawCase("cookies", head("Host: a\r\nCookie: " + String(repeating: "a=b; ", count: 1_500) + "\r\n")),
+        RawCase("200,000 chunks of one byte", chunks + String(repeating: "1\r\nx\r\n", count: 200_000)),
+        RawCase("a chunk extension of 1 MB", chunks + "1;" + String(repeating: "x", count: 1 << 20)),
+        RawCase("100,000 trailers", chunks + "0\r\n" + String(repeating: "a:b\r\n", count: 100_000)),
+        RawCase("a chunk of 2^64-1", chunks + "ffffffffffffffff\r\nx"),
+        RawCase("empty lines without end", String(repeating: "\r\n", count: 500_000)),
+        RawCase("no text at all", String(repeating: "\u{1}\u{7F}z", count: 300_000)),
+    ]
+
+    @Test(arguments: costly)
+    func `bounds what a costly request costs`(_ raw: RawCase) async throws {
+        let service = HookService()
+        var limits = HTTPServer.Limits()
+        limits.firstTimeout = .milliseconds(500)
+        limits.headTimeout = .milliseconds(500)
+        limits.bodyTimeout = .milliseconds(500)
+        let metrics = try await withServer(service, limits) { server in
+            let hostile = try server.client()
+            let sender = try server.client()
+            hostile.send(raw.bytes)
+            sender.send(post())
+            #expect(try sender.answer().status == 200)
+            #expect(hostile.closes(within: .seconds(8)))
+            sender.send(post())
+            #expect(try sender.answer().status == 200)
+            return server.metrics { $0.openConnections == 1 }
+        }
+        #expect(metrics.openConnections == 1)
+        #expect(metrics.longestTurn < .seconds(2))
+        #expect(service.served.map(\.path) == ["/hook", "/hook"])
     }
 
     @Test func `answers TLS on the plain port with an error or silence`() async throws {

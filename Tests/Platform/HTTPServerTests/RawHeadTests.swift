@@ -120,7 +120,7 @@ import Testing
         #expect(parsed.query == query)
     }
 
-    /// 200,000 mutations of good heads: no trap, and what is served has one Host, one way to say its length, and names
+    /// 30,000 mutations of good heads: no trap, and what is served has one Host, one way to say its length, and names
     /// and values that cannot hide anything.
     @Test func `never serves a mutated head that is ambiguous`() {
         var random = SeededGenerator(seed: 17)
@@ -132,7 +132,7 @@ import Testing
             "Content-Length", "Transfer-Encoding", "Host", "chunked", " ", "\t", "\0", "\r\n ", ":", ",", "9", "é",
         ]
         var served = 0
-        for _ in 0..<200_000 {
+        for _ in 0..<30_000 {
             var fields = seeds.randomElement(using: &random) ?? []
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 let index = Int.random(in: 0..<max(1, fields.count), using: &random)
@@ -158,6 +158,6 @@ import Testing
             #expect(facts.framing.isChunked == (codings == 1))
             #expect(fields.allSatisfy { name, value in !(name + value).utf8.contains { $0 < 0x20 && $0 != 9 } })
         }
-        #expect(served > 1_000)
+        #expect(served > 500)
     }
 }

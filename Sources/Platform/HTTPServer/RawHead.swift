@@ -40,15 +40,22 @@ struct RequestTarget: Sendable, Equatable {
     /// Cuts `http(s)://authority` off and splits at the first `?`; nothing is decoded.
     init(_ target: ArraySlice<UInt8>) {
         var rest = target
-        for scheme in ["http://", "https://"] where rest.prefix(scheme.utf8.count).map(Text.lower) == Array(scheme.utf8)
-        {
-            rest = rest.dropFirst(scheme.utf8.count).drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        if let authority = Self.authority(of: target) {
+            rest = authority.drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
             if rest.first != UInt8(ascii: "/") { rest = [UInt8(ascii: "/")] + rest }
-            break
         }
         let parts = rest.split(separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
         path = Text.latin1(parts[0])
         query = parts.count == 2 ? Text.latin1(parts[1]) : nil
+    }
+
+    /// What follows the scheme of a target in absolute form; nil for nearly every target.
+    private static func authority(of target: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        if target.first == UInt8(ascii: "/") { return nil }
+        return ["http://", "https://"].first {
+            target.prefix($0.utf8.count).lazy.map(Text.lower).elementsEqual($0.utf8)
+        }
+        .map { target.dropFirst($0.utf8.count) }
     }
 }
 
