@@ -13,6 +13,9 @@ final class NameResolver: Sendable {
         case failure(String)
     }
 
+    /// Turns a host into addresses; may block for as long as the system's resolver does.
+    typealias LookUp = @Sendable (String) -> Answer
+
     private struct State {
         var asked: Set<String> = []
         var known: Set<String> = []
@@ -26,14 +29,14 @@ final class NameResolver: Sendable {
 
     private let state = Locked(State())
     private let requests = Mailbox<String>(capacity: NameResolver.maxHosts)
-    private let lookUp: @Sendable (String) -> Answer
+    private let lookUp: LookUp
     private let onNews: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - lookUp: Blocks the resolver's thread, for as long as the system's resolver does.
+    ///   - lookUp: Called on the resolver's thread.
     ///   - onNews: Called on that thread when ``takeNews()`` has something.
     init(
-        lookUp: @escaping @Sendable (String) -> Answer = NameResolver.systemLookUp,
+        lookUp: @escaping LookUp,
         onNews: @escaping @Sendable () -> Void
     ) {
         self.lookUp = lookUp
@@ -97,7 +100,7 @@ final class NameResolver: Sendable {
     }
 
     /// The system's resolver: `/etc/hosts`, name servers, whatever nsswitch names.
-    static let systemLookUp: @Sendable (String) -> Answer = { host in
+    static let systemLookUp: LookUp = { host in
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
