@@ -71,6 +71,8 @@ final class NameResolver: Sendable {
     func takeNews() -> [String: Answer] {
         state.withLock { state in
             defer { state.news = [:] }
+            // Only now: whoever asks between answer and news joins those that wait for it.
+            state.asked.subtract(state.news.keys)
             return state.news
         }
     }
@@ -92,7 +94,6 @@ final class NameResolver: Sendable {
 
     private func note(_ host: String, _ answer: Answer) {
         state.withLock { state in
-            state.asked.remove(host)
             if case .addresses = answer { state.known.insert(host) }
             state.news[host] = answer
         }

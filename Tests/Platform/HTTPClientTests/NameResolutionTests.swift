@@ -62,6 +62,23 @@ import Testing
         }
     }
 
+    @Test func `who asks between the answer and the news of it does not ask again`() async throws {
+        let count = Locked(0)
+        let news = Signal()
+        let resolver = NameResolver(lookUp: { _ in
+            count.withLock { $0 += 1 }
+            return .addresses(["127.0.0.1"])
+        }) { news.give() }
+        resolver.start()
+        #expect(resolver.ask("plaid.invalid"))
+        try await news.wait("the answer")
+        #expect(resolver.ask("plaid.invalid"))
+        #expect(resolver.takeNews() == ["plaid.invalid": .addresses(["127.0.0.1"])])
+        #expect(resolver.takeNews().isEmpty)
+        resolver.close()
+        #expect(count.withLock { $0 } == 1)
+    }
+
     @Test func `an address needs no look-up`() async throws {
         try await with(lookUp: { _ in .failure("asked") }) { client, server in
             let status = try await client.send(request("127.0.0.1", server)).status
