@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -274,4 +276,38 @@ int clinux_pipe(int *reader, int *writer) {
     *reader = ends[0];
     *writer = ends[1];
     return 0;
+}
+
+char **clinux_environment(void) { return environ; }
+
+int clinux_terminal_width(int fd) {
+    if (!isatty(fd)) return 0;
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+bool clinux_terminal_echo(int fd, bool on) {
+    struct termios settings;
+    if (tcgetattr(fd, &settings) != 0) return false;
+    if (on) settings.c_lflag |= ECHO;
+    else settings.c_lflag &= ~(tcflag_t)ECHO;
+    return tcsetattr(fd, TCSADRAIN, &settings) == 0;
+}
+
+void clinux_processor_seconds(double *user, double *system) {
+    struct rusage usage;
+    *user = *system = 0;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return;
+    *user = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6;
+    *system = (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
+}
+
+uint64_t clinux_open_file_limit(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+int64_t clinux_virtual_bytes(void) {
+    long kibibytes = status_line("VmSize:");
+    return kibibytes < 0 ? -1 : (int64_t)kibibytes * 1024;
 }

@@ -59,3 +59,11 @@ int clinux_spawn(const char *_Nonnull path, char *_Nullable const *_Nonnull argu
                  int standard_output, int standard_error, pid_t *_Nonnull process, int *_Nonnull process_descriptor);
 int clinux_reap(pid_t process, int *_Nonnull exit_code, int *_Nonnull signal_number); // waits for this child only
 int clinux_pipe(int *_Nonnull reader, int *_Nonnull writer);                          // close-on-exec
+
+// The process's surroundings.
+char *_Nullable *_Nullable clinux_environment(void);  // "NAME=value", ends with NULL; read before threads exist
+int clinux_terminal_width(int fd);                    // columns; 0 when fd is not a terminal, 80 when it does not say
+bool clinux_terminal_echo(int fd, bool on);           // false when fd is not a terminal
+void clinux_processor_seconds(double *_Nonnull user, double *_Nonnull system);
+uint64_t clinux_open_file_limit(void);                // the soft limit in force
+int64_t clinux_virtual_bytes(void);                   // VmSize of this process, -1 when /proc is not there

@@ -1,0 +1,16 @@
+import Basics
+import HTTPServer
+
+@testable import ServiceKit
+
+/// Everything that a service registers by itself, with a value in each family.
+enum ServiceMetricsFixture {
+    static func register(in registry: MetricsRegistry, health: Health) {
+        ProcessMetrics.register(in: registry)
+        Program.registerIdentity("tests", health, registry)
+        HTTPRequestMetrics(in: registry).record(method: "GET", route: "/x", status: 200, elapsed: .milliseconds(3))
+        registry.counter("check_pipeline_events_total", help: "Events.", labels: [("outcome", "stored")]).increment()
+        registry.histogram("check_pipeline_size_bytes", help: "Sizes.", bounds: Histogram.bytes).record(5000)
+        registry.histogram("check_pipeline_wait_seconds", help: "Waits.", bounds: Histogram.longSeconds).record(3)
+    }
+}
