@@ -22,13 +22,14 @@ final class ClientLoop {
     /// Ended in this turn.
     private var results: [(ClientJob, Result<HTTPClientResponse, HTTPClientError>)] = []
     private var nextSweep: MonotonicInstant
+    private var sweeps = 0
 
     init(core: ClientCore, handle: LoopHandle) {
         self.core = core
         self.handle = handle.pointer
         settings = core.settings
         let wake = core.wake
-        resolver = NameResolver { wake.signal() }
+        resolver = NameResolver(lookUp: core.lookUp) { wake.signal() }
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
     }
 
@@ -119,6 +120,7 @@ final class ClientLoop {
     private func start(_ job: ClientJob) {
         if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         let now = core.clock.now()
+        if now >= job.end.at { return ended(job, .failure(ClientLoop.tooLate(job))) }
         let mailbox = core.mailbox
         let transfer = Transfer(job: job, budget: settings.bodyBudget, now: now) { [id = job.id] in
             _ = mailbox.push(.granted(id))
@@ -175,9 +177,10 @@ final class ClientLoop {
     /// Removes and returns the jobs that have not been started and match.
     private func takeWaiting(where matches: (ClientJob) -> Bool) -> [ClientJob] {
         var taken = ready.remove(where: matches)
-        for host in unresolved.keys where unresolved[host]?.contains(where: matches) == true {
-            let found = unresolved[host]?.filter(matches) ?? []
-            unresolved[host]?.removeAll(where: matches)
+        for (host, jobs) in unresolved {
+            let found = jobs.filter(matches)
+            guard !found.isEmpty else { continue }
+            unresolved[host] = jobs.filter { !matches($0) }
             unresolvedCount -= found.count
             taken += found
         }
@@ -188,6 +191,7 @@ final class ClientLoop {
 
     private func sweep() {
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
+        sweeps += 1
         let now = core.clock.now()
         for transfer in Array(transfers.values) {
             if transfer.job.token.isCancelled {
@@ -199,11 +203,7 @@ final class ClientLoop {
             }
         }
         for job in takeWaiting(where: { $0.token.isCancelled || now >= $0.end.at }) {
-            let error =
-                job.token.isCancelled
-                ? ClientLoop.cancelled
-                : HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
-            ended(job, .failure(error))
+            ended(job, .failure(job.token.isCancelled ? ClientLoop.cancelled : ClientLoop.tooLate(job)))
         }
         failUnresolved(now)
     }
@@ -212,8 +212,7 @@ final class ClientLoop {
     private func failUnresolved(_ now: MonotonicInstant) {
         guard unresolvedCount > 0 else { return }
         let late = takeWaiting { job in
-            unresolved[job.target.host] != nil && !addresses.knows(job.target)
-                && now >= job.submittedAt + job.request.timeouts.connect
+            !addresses.knows(job.target) && now >= job.submittedAt + job.request.timeouts.connect
         }
         for job in late {
             ended(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
@@ -225,7 +224,8 @@ final class ClientLoop {
             cp_loop_read_counts(handle),
             inFlight: transfers.count,
             waiting: ready.count + unresolvedCount,
-            paused: transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
+            paused: transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) },
+            sweeps: sweeps
         )
     }
 
@@ -260,6 +260,10 @@ final class ClientLoop {
     }
 
     private static let cancelled = HTTPClientError(.cancelled, message: "the caller cancelled")
+
+    private static func tooLate(_ job: ClientJob) -> HTTPClientError {
+        HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
+    }
 
     private static func unresolvable(_ host: String, _ reason: String) -> HTTPClientError {
         HTTPClientError(.nameResolution, code: 6, message: "the host \(host) could not be resolved: \(reason)")
