@@ -1,6 +1,7 @@
 // The loaded configuration: every key a program lists is read and checked before anything starts.
 
 import Basics
+import PlaidAPI
 
 /// Typed values of the keys that a program listed.
 package struct Settings: Sendable {
@@ -65,7 +66,7 @@ struct SettingRule: Sendable {
             }
         },
         SettingRule { settings in
-            guard let environment = settings.ifListed(Setting.plaidEnvironment), environment == "production",
+            guard let environment = settings.ifListed(Setting.plaidEnvironment), environment == .production,
                 let url = settings.ifListed(Setting.plaidBaseURL) ?? nil
             else { return nil }
             return url.hasPrefix("http://")
