@@ -69,8 +69,17 @@ struct SettingRule: Sendable {
             guard let environment = settings.ifListed(Setting.plaidEnvironment), environment == .production,
                 let url = settings.ifListed(Setting.plaidBaseURL) ?? nil
             else { return nil }
-            return url.hasPrefix("http://")
+            return url.hasPrefix("http://") && !isLoopback(url)
                 ? ConfigurationError("PLAID_BASE_URL", "must be https:// when PLAID_ENV is production") : nil
         },
     ]
+
+    /// Whether the URL's host is this machine by name or number: `127.` alone would also fit `127.example`.
+    private static func isLoopback(_ url: String) -> Bool {
+        let authority = url.drop { $0 != "/" }.drop { $0 == "/" }.prefix { $0 != "/" }
+        if authority.hasPrefix("[") { return authority.prefix { $0 != "]" } == "[::1" }
+        let host = authority.prefix { $0 != ":" }
+        return host == "localhost"
+            || (host.hasPrefix("127.") && host.utf8.allSatisfy { isDigit($0) || $0 == UInt8(ascii: ".") })
+    }
 }
