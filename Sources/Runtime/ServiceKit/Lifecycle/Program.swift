@@ -29,7 +29,7 @@ package enum Program {
     ) -> Never {
         ProcessSetup.tuneAllocator()
         ProcessSetup.claimSignals()
-        let keys = keys + Setting.service
+        let keys = Setting.unique(keys + Setting.service)
         let environment = EnvironmentVariables.current()
         let end = ProcessEnd(environment: environment)
 

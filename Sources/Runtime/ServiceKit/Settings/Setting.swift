@@ -353,4 +353,10 @@ package enum Setting {
         httpHost, httpPort, httpTLSCertFile, httpTLSKeyFile, maxConnections,
     ]
     package static let plaid: [any AnySettingKey] = [plaidEnvironment, plaidBaseURL, plaidClientID, plaidSecret]
+
+    /// The keys in their order, each name once: groups overlap.
+    static func unique(_ keys: [any AnySettingKey]) -> [any AnySettingKey] {
+        var seen: Set<String> = []
+        return keys.filter { seen.insert($0.name).inserted }
+    }
 }
