@@ -127,7 +127,7 @@ let testTargets: [Target] = [
         "Runtime",
         "ServiceKitTests",
         [
-            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "ServiceKit",
+            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "PlaidAPI", "ServiceKit",
             "service-probe",
         ]
     ),
