@@ -69,6 +69,8 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var connectionsSevered = 0
     /// Body bytes of complete answers.
     package var bodyBytes = 0
+    /// Times the clocks were looked at; stands still while nothing is in hand.
+    package var sweeps = 0
 
     package init() {}
 }

@@ -93,6 +93,11 @@ package struct KafkaError: Error, Sendable, CustomStringConvertible {
         self.mayBeStored = mayBeStored
     }
 
+    /// By the number that ``rawCode`` keeps.
+    init(rawCode: Int32, isFatal: Bool = false, mayBeStored: Bool = false) {
+        self.init(raw: rd_kafka_resp_err_t(rawValue: rawCode), isFatal: isFatal, mayBeStored: mayBeStored)
+    }
+
     private init(_ other: KafkaError, code: Code, isRetriable: Bool, isFatal: Bool, mayBeStored: Bool) {
         self.code = code
         rawCode = other.rawCode

@@ -16,13 +16,18 @@ enum KafkaErrorTable {
 
     private static let byRawCode: [Int32: Kind] = {
         var table: [Int32: Kind] = [:]
-        for (code, isRetriable, raws) in rows {
-            for raw in raws { table[raw.rawValue] = Kind(code: code, isRetriable: isRetriable) }
+        for (code, isRetriable, rawCodes) in rows {
+            for rawCode in rawCodes { table[rawCode] = Kind(code: code, isRetriable: isRetriable) }
         }
         return table
     }()
 
-    static let rows: [(code: KafkaError.Code, isRetriable: Bool, raws: [rd_kafka_resp_err_t])] = [
+    /// The table with plain numbers, as tests walk it.
+    static var rows: [(code: KafkaError.Code, isRetriable: Bool, rawCodes: [Int32])] {
+        table.map { ($0.code, $0.isRetriable, $0.raws.map(\.rawValue)) }
+    }
+
+    private static let table: [(code: KafkaError.Code, isRetriable: Bool, raws: [rd_kafka_resp_err_t])] = [
         (.queueFull, true, [RD_KAFKA_RESP_ERR__QUEUE_FULL]),
         (
             .timedOut, true,

@@ -2,6 +2,7 @@
 // everything else to standard error.
 
 package import Basics
+package import JSON
 
 package enum OutputFormat: String, Sendable { case table, json }
 
@@ -145,6 +146,9 @@ package struct CommandOutput: Sendable {
             write(Array(lines.joined().utf8))
         }
     }
+
+    /// A tree, the same in both formats.
+    package func print(_ value: JSONValue) { write(value.serialized(pretty: true) + [UInt8(ascii: "\n")]) }
 
     /// Bytes as they are, for example a report's body.
     package func print(raw bytes: [UInt8]) { write(bytes) }

@@ -92,7 +92,7 @@ package enum CommandProgram {
             case .run(let command, let parsed):
                 try CryptographyLibrary.start()
                 let source = try SettingSource(environment: environment)
-                let settings = try Settings(command.settings + Setting.logging, from: source)
+                let settings = try Settings(Setting.unique(command.settings + Setting.logging), from: source)
                 try prepare()
                 let invocation = CommandInvocation(
                     arguments: parsed,
@@ -145,20 +145,6 @@ package enum CommandProgram {
                 }
             case nil: return ProgramFailure(.internalError, "interrupted; the command did not end in time")
             }
-        }
-    }
-}
-
-extension ProgramFailure {
-    /// Gives any error its exit code and its line.
-    init(reporting error: any Error) {
-        switch error {
-        case let failure as ProgramFailure: self = failure
-        case let error as ConfigurationError: self.init(.configuration, error.description)
-        case let error as UsageError:
-            self.init(.usage, error.description + (error.hint.map { " (\($0))" } ?? ""))
-        case is CancellationError: self.init(.internalError, "interrupted")
-        default: self.init(.internalError, LineText.visible("\(error)"))
         }
     }
 }

@@ -47,11 +47,12 @@ package struct ProgramContext: Sendable {
     package func add(task name: String, _ body: @escaping @Sendable () async throws -> Void) {
         let lifecycle = lifecycle
         let ended: @Sendable ((any Error)?) -> Void = { error in
-            switch error {
-            case nil: lifecycle.requestStop("\(name) has ended")
-            case let failure as ProgramFailure: lifecycle.fail(failure.code, failure.message)
-            case let error?: lifecycle.fail(.internalError, "\(name) ended: \(error)")
+            guard let error else {
+                lifecycle.requestStop("\(name) has ended")
+                return
             }
+            let failure = ProgramFailure(reporting: error)
+            lifecycle.fail(failure.code, "\(name) ended: \(failure.message)")
         }
         lifecycle.add(.task(name, ended: ended, body))
     }
@@ -72,11 +73,8 @@ package struct ProgramContext: Sendable {
             attempt: attempt,
             arrived: arrived,
             failed: { error in
-                if let failure = error as? ProgramFailure {
-                    lifecycle.fail(failure.code, failure.message)
-                } else {
-                    lifecycle.fail(.internalError, "\(name): \(error)")
-                }
+                let failure = ProgramFailure(reporting: error)
+                lifecycle.fail(failure.code, "\(name): \(failure.message)")
             }
         )
         lifecycle.add(wait.component)

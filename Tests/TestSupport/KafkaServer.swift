@@ -1,0 +1,228 @@
+// Real Apache Kafka for tests: from the folder named by KAFKA_HOME, in KRaft mode, on free loopback ports.
+
+import Basics
+import Glibc
+
+/// One to three nodes, each broker and controller, with their data in a temporary folder.
+///
+/// The nodes are plain `java` processes, so that SIGSTOP and SIGKILL hit the broker and no script around it. They are
+/// killed when the last holder lets go, and at the latest when the test process ends.
+package final class KafkaServer: Sendable {
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    private struct Node: Sendable {
+        let id: Int
+        let port: UInt16
+        let properties: String
+        var process: ChildProcess?
+    }
+
+    /// Nil when KAFKA_HOME is not set: tests that need real brokers are skipped by `.enabled(if:)` then.
+    package static let home: String? = ProcessEnvironment.value("KAFKA_HOME")
+    package static var isAvailable: Bool { home != nil }
+
+    private static let clusterID = "Y2hlY2stcGlwZWxpbmUtMQ"
+    /// A JVM's start on a loaded two-core machine.
+    private static let startLimit = Duration.seconds(60)
+
+    private let folder: TemporaryFolder
+    /// Outlives a killed test process: see ``janitorScript``.
+    private let janitor: ChildProcess
+    private let libraries: String
+    private let nodes: Locked<[Node]>
+    /// Like `127.0.0.1:40001`, one for each node.
+    package let bootstrapServers: String
+
+    /// Formats the folders and starts all nodes; returns when each has said that it serves.
+    package init(nodes count: Int = 1) async throws {
+        guard let home = Self.home else { throw Failure(description: "KAFKA_HOME is not set") }
+        let folder = TemporaryFolder("kafka")
+        self.folder = folder
+        janitor = try ChildProcess("/bin/sh", ["-c", Self.janitorScript, "janitor", folder.path], standardInput: true)
+        libraries = "\(home)/libs/*"
+        let ports = try FreePorts.take(2 * count)
+        let voters = (0..<count).map { "\($0 + 1)@127.0.0.1:\(ports[2 * $0 + 1])" }.joined(separator: ",")
+        folder.write(Self.logConfiguration, to: "log4j2.properties")
+        nodes = Locked(
+            (0..<count).map { index in
+                let id = index + 1
+                let text = Self.configuration(
+                    id: id,
+                    nodes: count,
+                    port: ports[2 * index],
+                    controllerPort: ports[2 * index + 1],
+                    voters: voters,
+                    data: "\(folder.path)/data-\(id)"
+                )
+                let file = folder.write(text, to: "node-\(id).properties")
+                return Node(id: id, port: ports[2 * index], properties: file, process: nil)
+            }
+        )
+        bootstrapServers = (0..<count).map { "127.0.0.1:\(ports[2 * $0])" }.joined(separator: ",")
+        for node in nodes.withLock({ $0 }) { try await format(node) }
+        for id in 1...count { try launch(id) }
+        for id in 1...count { try await untilReady(id) }
+    }
+
+    deinit {
+        for node in nodes.withLock({ $0 }) {
+            // A frozen process takes SIGKILL too.
+            node.process?.end()
+        }
+        janitor.closeInput()
+    }
+
+    // MARK: Trouble
+
+    /// SIGKILL: nothing is flushed, no controlled shutdown. Returns when the process is gone.
+    package func kill(node id: Int = 1) async throws {
+        guard let process = process(id) else { return }
+        process.kill(SIGKILL)
+        _ = try await process.exit(within: .seconds(10))
+    }
+
+    /// SIGSTOP: connections stay, answers do not come.
+    package func freeze(node id: Int = 1) { process(id)?.kill(SIGSTOP) }
+
+    /// SIGCONT.
+    package func thaw(node id: Int = 1) { process(id)?.kill(SIGCONT) }
+
+    /// Starts a killed node again with the same data on the same port; returns when it serves.
+    package func restart(node id: Int = 1) async throws {
+        try launch(id)
+        try await untilReady(id)
+    }
+
+    /// Ends every node at once and waits for their ends.
+    package func stop() async {
+        for node in nodes.withLock({ $0 }) {
+            node.process?.kill(SIGKILL)
+            _ = try? await node.process?.exit(within: .seconds(10))
+        }
+    }
+
+    /// What a node has logged since its last start.
+    package func log(node id: Int = 1) -> String { process(id)?.text ?? "" }
+
+    // MARK: Processes
+
+    private func process(_ id: Int) -> ChildProcess? {
+        nodes.withLock { $0.first { $0.id == id }?.process }
+    }
+
+    private func format(_ node: Node) async throws {
+        let tool = try java(["kafka.tools.StorageTool", "format", "-t", Self.clusterID, "-c", node.properties])
+        let exit = try await tool.exit(within: Self.startLimit)
+        guard exit.code == 0 else { throw Failure(description: "the storage could not be formatted:\n\(tool.text)") }
+    }
+
+    private func launch(_ id: Int) throws {
+        guard let node = nodes.withLock({ $0.first { $0.id == id } }) else { return }
+        let process = try java(["kafka.Kafka", node.properties])
+        nodes.withLock { nodes in
+            for index in nodes.indices where nodes[index].id == id { nodes[index].process = process }
+        }
+    }
+
+    private func untilReady(_ id: Int) async throws {
+        _ = try await process(id)?.line(containing: "Kafka Server started", within: Self.startLimit)
+    }
+
+    private func java(_ arguments: [String]) throws -> ChildProcess {
+        // Small, quick to start, and content with one core.
+        let options = [
+            "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto",
+            "-Dlog4j2.configurationFile=\(folder.path)/log4j2.properties",
+        ]
+        let runtime = ProcessEnvironment.value("JAVA_HOME").map { "\($0)/bin/java" } ?? "/usr/bin/java"
+        return try ChildProcess(runtime, options + ["-cp", libraries] + arguments, directory: folder.path)
+    }
+
+    // MARK: Files
+
+    /// Waits for the end of its input, which comes with the end of the test process whatever ends it, and then kills
+    /// what works in the folder.
+    private static let janitorScript = """
+        cat > /dev/null
+        for process in /proc/[0-9]*; do
+            if [ "$(readlink "$process/cwd")" = "$1" ]; then kill -9 "${process#/proc/}"; fi
+        done
+        rm -rf "$1"
+        """
+
+    private static func configuration(
+        id: Int,
+        nodes: Int,
+        port: UInt16,
+        controllerPort: UInt16,
+        voters: String,
+        data: String
+    ) -> String {
+        """
+        process.roles=broker,controller
+        node.id=\(id)
+        listeners=PLAINTEXT://127.0.0.1:\(port),CONTROLLER://127.0.0.1:\(controllerPort)
+        advertised.listeners=PLAINTEXT://127.0.0.1:\(port)
+        controller.listener.names=CONTROLLER
+        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+        controller.quorum.voters=\(voters)
+        log.dirs=\(data)
+        num.partitions=1
+        auto.create.topics.enable=false
+        offsets.topic.num.partitions=4
+        offsets.topic.replication.factor=\(min(nodes, 3))
+        transaction.state.log.num.partitions=2
+        transaction.state.log.replication.factor=\(min(nodes, 3))
+        transaction.state.log.min.isr=\(min(nodes, 2))
+        share.coordinator.state.topic.replication.factor=\(min(nodes, 3))
+        share.coordinator.state.topic.min.isr=\(min(nodes, 2))
+        group.initial.rebalance.delay.ms=0
+        broker.session.timeout.ms=4000
+        broker.heartbeat.interval.ms=500
+        message.max.bytes=2097152
+        num.network.threads=2
+        num.io.threads=2
+
+        """
+    }
+
+    private static let logConfiguration = """
+        status=warn
+        appender.console.type=Console
+        appender.console.name=STDOUT
+        appender.console.layout.type=PatternLayout
+        appender.console.layout.pattern=%p %m (%c)%n
+        rootLogger.level=warn
+        rootLogger.appenderRef.console.ref=STDOUT
+        logger.server.name=kafka.server
+        logger.server.level=info
+
+        """
+}
+
+/// Ports that were free a moment ago. For servers that must keep their port over a restart and cannot be given 0.
+package enum FreePorts {
+    package static func take(_ count: Int) throws -> [UInt16] {
+        var sockets: [Int32] = []
+        defer { for socket in sockets { close(socket) } }
+        return try (0..<count).map { _ in
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { throw KafkaServer.Failure(description: "no socket") }
+            // All are held until the last is bound, so that no two are the same.
+            sockets.append(descriptor)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let result = withUnsafeMutablePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                    bind(descriptor, address, size) == 0 ? getsockname(descriptor, address, &size) : -1
+                }
+            }
+            guard result == 0 else { throw KafkaServer.Failure(description: "no free port") }
+            return UInt16(bigEndian: address.sin_port)
+        }
+    }
+}
