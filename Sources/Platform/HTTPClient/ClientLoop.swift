@@ -1,4 +1,20 @@
 // The client's thread: libcurl's loop between a mailbox and finished results.
+//
+// Files: HTTPClient (the face) - ClientCore (shared by callers and thread) - ClientLoop (the thread) - Transfer (one
+// request in libcurl) - AnswerHead, FailureReading (what came of it) - BodyBudget - NameResolver - RequestCheck.
+// In C: loop.c (epoll, sockets), transfer.c (every option, the body sink). One lock at a time, everywhere.
+//
+// Not obvious:
+// - libcurl may be entered from this thread outside its callbacks only; the body hook runs inside one, so it
+//   decides and returns, and the budget's grant comes back as a command.
+// - An idle connection stays in the epoll set, and any event on it kills it (loop.c). A paused transfer's
+//   connection looks idle to libcurl; both `on_socket` and `cp_loop_hold` must know better.
+// - Idle events are served before all others of a batch, and transfers pick connections only after that: what came
+//   on a connection before a request was submitted is never taken for that request's answer.
+// - Connections being made are counted by transfers that have not reached `on_ready`: a transfer that reuses one
+//   passes within a turn, so the bound slows cold starts alone.
+// - The retained address list is read in a transfer's first step, hence `cp_loop_run_due` right after its start.
+// - Callers are told at the end of a turn, after freed places are taken again and the figures are published.
 
 import Basics
 import CCurl
@@ -282,7 +298,9 @@ final class ClientLoop {
     private static func refused(_ failure: Transfer.StartFailure) -> HTTPClientError {
         switch failure {
         case .refused(let code):
-            HTTPClientError(.local, code: code, message: "libcurl refused the request with code \(code)")
+            let kind: HTTPClientError.Kind =
+                code < 1_000 ? FailureReading.kind(code: CURLcode(UInt32(code)), facts: TransferFacts()) : .local
+            return HTTPClientError(kind, code: code, message: "libcurl refused the request with code \(code)")
         }
     }
 }

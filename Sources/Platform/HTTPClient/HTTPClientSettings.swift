@@ -62,6 +62,7 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var paused = 0
     /// Requests libcurl sent again by itself.
     package var silentRepeats = 0
+    /// Sockets opened; a host with addresses of both families may take two for one connection.
     package var connectionsOpened = 0
     package var connectionsOpen = 0
     package var connectionsIdle = 0

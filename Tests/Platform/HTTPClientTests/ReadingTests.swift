@@ -66,6 +66,7 @@ import Testing
         }
         #expect(throws: HTTPClientError.self) { try check { $0.maxResponseBytes = -1 } }
         #expect(throws: HTTPClientError.self) { try check { $0.timeouts.whole = .zero } }
+        #expect(throws: HTTPClientError.self) { try check { $0.timeouts.stall = .seconds(86_401) } }
         #expect(throws: HTTPClientError.self) {
             try check { $0.headers = [("X", .plain(String(repeating: "y", count: 65_536)))] }
         }

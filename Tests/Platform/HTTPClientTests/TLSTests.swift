@@ -128,7 +128,7 @@ import Testing
                 }
             }
             #expect(fixture.client.metrics.answered == 180)
-            #expect(fixture.client.metrics.connectionsOpened <= 64)
+            #expect(fixture.server.connections <= 60)
         }
     }
 }
