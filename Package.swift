@@ -31,7 +31,7 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency])
 let cLibraries: [Target] = [
     library("CLinux", links: []),
     library("CKafka", links: ["rdkafka"]),
-    library("CPostgres", links: ["pq"]),
+    library("CPostgres", links: ["pq", "ssl"]),
     library("CCurl", links: ["curl"]),
     library("CMicrohttpd", links: ["microhttpd"]),
     library("CCrypto", links: ["crypto"]),
@@ -54,7 +54,11 @@ let modules: [Target] = [
     module("Clients", "PlaidAPI", ["Basics", "HTTPClient", "Cryptography", "JSON"]),
     module("Domain", "PipelineEvents", ["Basics", "Cryptography", "JSON", "PlaidAPI"]),
     module("Domain", "ReportStore", ["Basics", "Postgres", "Cryptography", "JSON", "PlaidAPI"]),
-    module("Runtime", "ServiceKit", ["Basics", "Cryptography", "HTTPServer", "Kafka", "Postgres", "JSON", "PlaidAPI"]),
+    module(
+        "Runtime",
+        "ServiceKit",
+        ["Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "PlaidAPI"]
+    ),
     module("Runtime", "WorkerKit", ["Basics", "Kafka", "Postgres", "JSON", "PipelineEvents", "ReportStore"]),
     module(
         "Services",
@@ -88,19 +92,19 @@ let modules: [Target] = [
 ]
 
 let programs: [Target] = [
-    program("webhook-receiver", ["WebhookReceiver", "ServiceKit"]),
-    program("base-report-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("income-insights-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("partner-insights-consumer", ["ReportConsumer", "ServiceKit"]),
+    program("webhook-receiver", ["WebhookReceiver"]),
+    program("base-report-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("income-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("partner-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
     program("sandbox", ["PlaidSandbox", "ServiceKit"]),
     program("embedded-broker", ["Basics", "Kafka", "PipelineEvents", "ServiceKit"]),
-    program("checkctl", ["OperatorCommands", "ServiceKit"]),
+    program("checkctl", ["OperatorCommands"]),
 ]
 
 let testTargets: [Target] = [
     .target(
         name: "TestSupport",
-        dependencies: ["Basics", "CLinux"],
+        dependencies: ["Basics", "CLinux", "CSanitizerSupport"],
         path: "Tests/TestSupport",
         exclude: ["validate_schema.py"]
     ),
@@ -114,7 +118,19 @@ let testTargets: [Target] = [
     tests("Clients", "PlaidAPITests", ["Basics", "HTTPClient", "Cryptography", "JSON", "PlaidAPI"]),
     tests("Domain", "PipelineEventsTests", ["Basics", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents"]),
     tests("Domain", "ReportStoreTests", ["Basics", "Postgres", "Cryptography", "JSON", "PlaidAPI", "ReportStore"]),
-    tests("Runtime", "ServiceKitTests", ["Basics", "Cryptography", "HTTPServer", "Kafka", "JSON", "ServiceKit"]),
+    .executableTarget(
+        name: "service-probe",
+        dependencies: ["Basics", "ServiceKit"],
+        path: "Tests/Runtime/ServiceProbe"
+    ),
+    tests(
+        "Runtime",
+        "ServiceKitTests",
+        [
+            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "PlaidAPI", "ServiceKit",
+            "service-probe",
+        ]
+    ),
     tests(
         "Runtime",
         "WorkerKitTests",
@@ -182,9 +198,16 @@ let language: [SwiftSetting] = [
 for target in wrappers + testTargets { target.swiftSettings = language }
 for target in modules + programs { target.swiftSettings = language + [.strictMemorySafety()] }
 
+/// Defines what the thread sanitizer misses; empty in every other build.
+let sanitizerSupport: Target = .target(name: "CSanitizerSupport", path: "Tests/Sanitizers")
+
+/// `CHECK_PIPELINE_TESTS=KafkaTests,JSONTests` leaves the other test targets out: a shorter inner loop.
+let wantedTests = Context.environment["CHECK_PIPELINE_TESTS"].map { $0.split(separator: ",").map(String.init) }
+let chosenTestTargets = testTargets.filter { $0.type != .test || wantedTests?.contains($0.name) ?? true }
+
 let package = Package(
     name: "check-pipeline",
-    targets: cLibraries + wrappers + modules + programs + testTargets,
+    targets: cLibraries + wrappers + modules + programs + chosenTestTargets + [sanitizerSupport],
     cLanguageStandard: .c17,
     cxxLanguageStandard: .cxx17
 )

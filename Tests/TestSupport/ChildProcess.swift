@@ -30,6 +30,7 @@ package final class ChildProcess: @unchecked Sendable {
     private let output = Locked(Output())
     private let exit = Locked<(result: Exit?, waiters: [Promise<Exit>])>((nil, []))
     private let exited = Latch()
+    private let drained = Latch()
     private let input: Locked<Int32>
     private let readers = Locked<[WorkerThread]>([])
 
@@ -79,7 +80,7 @@ package final class ChildProcess: @unchecked Sendable {
         }
         if descriptor >= 0 { close(descriptor) }
         LiveChildren.add(pid)
-        let drain = WorkerThread(name: "out \(name)") { [weak self, outputReader] in
+        let drain = WorkerThread(name: "out \(name)") { [weak self, outputReader, drained] in
             var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = read(outputReader, &buffer, buffer.count)
@@ -89,19 +90,22 @@ package final class ChildProcess: @unchecked Sendable {
             }
             close(outputReader)
             self?.finishOutput()
+            drained.open()
         }
-        let reaper = WorkerThread(name: "reap \(name)") { [exit, exited, pid] in
+        let reaper = WorkerThread(name: "reap \(name)") { [exit, exited, drained, pid] in
             var code: Int32 = -1
             var signal: Int32 = 0
             clinux_reap(pid, &code, &signal)
             LiveChildren.remove(pid)
+            exited.open()
+            // Whoever waits for the end wants to see all output; a grandchild may keep the pipe open for longer.
+            _ = drained.wait(until: MonotonicClock.system.now() + .seconds(2))
             let result = Exit(code: code, signal: signal)
             let waiters = exit.withLock { state in
                 state.result = result
                 defer { state.waiters = [] }
                 return state.waiters
             }
-            exited.open()
             for waiter in waiters { waiter.resolve(.success(result)) }
         }
         readers.withLock { $0 = [drain, reaper] }

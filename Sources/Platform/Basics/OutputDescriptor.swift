@@ -52,9 +52,8 @@ package enum StandardInput {
     /// On a terminal nothing that is typed is shown.
     package static func readSecretLine(limit: Int = 64 << 10) -> [UInt8]? {
         let hidden = clinux_terminal_echo(0, false)
-        defer {
-            if hidden { _ = clinux_terminal_echo(0, true) }
-        }
+        isHiding.withLock { $0 = hidden }
+        defer { showTyping() }
         var line: [UInt8] = []
         while true {
             var byte: UInt8 = 0
@@ -65,6 +64,18 @@ package enum StandardInput {
             guard line.count < limit else { return nil }
             line.append(byte)
         }
+    }
+
+    private static let isHiding = Locked(false)
+
+    /// Undoes the hiding of ``readSecretLine(limit:)``; also from another thread, before the process ends.
+    package static func showTyping() {
+        let wasHiding = isHiding.withLock { isHiding in
+            defer { isHiding = false }
+            return isHiding
+        }
+        // Only then: touching the terminal of a job in the background would stop it.
+        if wasHiding { _ = clinux_terminal_echo(0, true) }
     }
 
     package static var isTerminal: Bool { isatty(0) == 1 }

@@ -19,14 +19,20 @@ final class ClientLoop {
     /// By host whose addresses are being looked up.
     private var unresolved: [String: [ClientJob]] = [:]
     private var unresolvedCount = 0
+    /// Ended in this turn.
+    private var results: [(ClientJob, Result<HTTPClientResponse, HTTPClientError>)] = []
     private var nextSweep: MonotonicInstant
+    private var sweeps = 0
+    private var paused = 0
+    /// Something may have finished outside a turn's own serving.
+    private var mustLookAgain = false
 
     init(core: ClientCore, handle: LoopHandle) {
         self.core = core
         self.handle = handle.pointer
         settings = core.settings
         let wake = core.wake
-        resolver = NameResolver { wake.signal() }
+        resolver = NameResolver(lookUp: core.lookUp) { wake.signal() }
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
     }
 
@@ -45,9 +51,10 @@ final class ClientLoop {
         handOutFinished()
         takeCommands()
         if woken { takeAddresses() }
-        startWaiting()
         if MonotonicClock.system.now() >= nextSweep { sweep() }
+        startWaiting()
         publish()
+        tellCallers()
         guard let closeBy = core.closeBy else { return true }
         return !isEmpty && MonotonicClock.system.now() < closeBy
     }
@@ -56,6 +63,10 @@ final class ClientLoop {
 
     /// Until the next sweep while anything is in hand, else until woken.
     private func waitMilliseconds() -> Int32 {
+        if mustLookAgain {
+            mustLookAgain = false
+            return 0
+        }
         if isEmpty, core.closeBy == nil { return -1 }
         let left = nextSweep - MonotonicClock.system.now()
         return Int32(clamping: max(0, left.inMilliseconds + 1))
@@ -76,11 +87,11 @@ final class ClientLoop {
     }
 
     private func accept(_ job: ClientJob) {
-        if job.token.isCancelled { return core.complete(job, .failure(ClientLoop.cancelled)) }
+        if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         if addresses.knows(job.target) { return ready.append(job) }
         guard resolver.ask(job.target.host) else {
             let error = HTTPClientError(.invalidRequest, message: "the client talks to too many hosts")
-            return core.complete(job, .failure(error))
+            return ended(job, .failure(error))
         }
         unresolved[job.target.host, default: []].append(job)
         unresolvedCount += 1
@@ -96,7 +107,7 @@ final class ClientLoop {
                 for job in waiting { ready.append(job) }
             case .failure(let reason):
                 // A host that was known keeps its old addresses.
-                for job in waiting { core.complete(job, .failure(ClientLoop.unresolvable(host, reason))) }
+                for job in waiting { ended(job, .failure(ClientLoop.unresolvable(host, reason))) }
             }
         }
     }
@@ -114,8 +125,9 @@ final class ClientLoop {
     }
 
     private func start(_ job: ClientJob) {
-        if job.token.isCancelled { return core.complete(job, .failure(ClientLoop.cancelled)) }
+        if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         let now = core.clock.now()
+        if now >= job.end.at { return ended(job, .failure(ClientLoop.tooLate(job))) }
         let mailbox = core.mailbox
         let transfer = Transfer(job: job, budget: settings.bodyBudget, now: now) { [id = job.id] in
             _ = mailbox.push(.granted(id))
@@ -124,13 +136,14 @@ final class ClientLoop {
         do throws(Transfer.StartFailure) {
             try transfer.start(in: handle, now: now, addresses: list)
         } catch {
-            return core.complete(job, .failure(ClientLoop.refused(error)))
+            return ended(job, .failure(ClientLoop.refused(error)))
         }
         transfers[job.id] = transfer
         if list != nil {
             // libcurl reads the list in a transfer's first step; the next request must find it read.
             addresses.noteTold(job.target)
             _ = cp_loop_run_due(handle)
+            mustLookAgain = true
         }
     }
 
@@ -151,14 +164,14 @@ final class ClientLoop {
         if case .failure(let error) = result, error.kind == .connect, !transfer.job.target.isLiteral {
             _ = resolver.ask(transfer.job.target.host)  // the addresses may have changed
         }
-        core.complete(transfer.job, result)
+        ended(transfer.job, result)
     }
 
     private func cancel(_ id: UInt64) {
         if let transfer = transfers[id] {
             finish(transfer, .failure(transfer.ended(.cancelled, "the caller cancelled")))
         } else if let job = takeWaiting(where: { $0.id == id }).first {
-            core.complete(job, .failure(ClientLoop.cancelled))
+            ended(job, .failure(ClientLoop.cancelled))
         }
     }
 
@@ -172,9 +185,10 @@ final class ClientLoop {
     /// Removes and returns the jobs that have not been started and match.
     private func takeWaiting(where matches: (ClientJob) -> Bool) -> [ClientJob] {
         var taken = ready.remove(where: matches)
-        for host in unresolved.keys where unresolved[host]?.contains(where: matches) == true {
-            let found = unresolved[host]?.filter(matches) ?? []
-            unresolved[host]?.removeAll(where: matches)
+        for (host, jobs) in unresolved {
+            let found = jobs.filter(matches)
+            guard !found.isEmpty else { continue }
+            unresolved[host] = jobs.filter { !matches($0) }
             unresolvedCount -= found.count
             taken += found
         }
@@ -185,6 +199,8 @@ final class ClientLoop {
 
     private func sweep() {
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
+        sweeps += 1
+        paused = transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
         let now = core.clock.now()
         for transfer in Array(transfers.values) {
             if transfer.job.token.isCancelled {
@@ -196,11 +212,7 @@ final class ClientLoop {
             }
         }
         for job in takeWaiting(where: { $0.token.isCancelled || now >= $0.end.at }) {
-            let error =
-                job.token.isCancelled
-                ? ClientLoop.cancelled
-                : HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
-            core.complete(job, .failure(error))
+            ended(job, .failure(job.token.isCancelled ? ClientLoop.cancelled : ClientLoop.tooLate(job)))
         }
         failUnresolved(now)
     }
@@ -209,11 +221,10 @@ final class ClientLoop {
     private func failUnresolved(_ now: MonotonicInstant) {
         guard unresolvedCount > 0 else { return }
         let late = takeWaiting { job in
-            unresolved[job.target.host] != nil && !addresses.knows(job.target)
-                && now >= job.submittedAt + job.request.timeouts.connect
+            !addresses.knows(job.target) && now >= job.submittedAt + job.request.timeouts.connect
         }
         for job in late {
-            core.complete(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
+            ended(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
         }
     }
 
@@ -222,7 +233,8 @@ final class ClientLoop {
             cp_loop_read_counts(handle),
             inFlight: transfers.count,
             waiting: ready.count + unresolvedCount,
-            paused: transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
+            paused: paused,
+            sweeps: sweeps
         )
     }
 
@@ -231,7 +243,7 @@ final class ClientLoop {
     private func failEverything(_ kind: HTTPClientError.Kind, _ message: String) {
         for transfer in Array(transfers.values) { finish(transfer, .failure(transfer.ended(kind, message))) }
         for job in takeWaiting(where: { _ in true }) {
-            core.complete(job, .failure(HTTPClientError(kind, message: message)))
+            ended(job, .failure(HTTPClientError(kind, message: message)))
         }
     }
 
@@ -241,10 +253,27 @@ final class ClientLoop {
         takeCommands()
         failEverything(.closed, "the HTTP client was closed")
         publish()
+        tellCallers()
         cp_loop_destroy(handle)
+        resolver.join()
+    }
+
+    private func ended(_ job: ClientJob, _ result: Result<HTTPClientResponse, HTTPClientError>) {
+        results.append((job, result))
+    }
+
+    /// At the end of a turn, when sockets are served, freed places are taken again and the figures are right.
+    private func tellCallers() {
+        let results = results
+        self.results.removeAll(keepingCapacity: true)
+        for (job, result) in results { core.complete(job, result) }
     }
 
     private static let cancelled = HTTPClientError(.cancelled, message: "the caller cancelled")
+
+    private static func tooLate(_ job: ClientJob) -> HTTPClientError {
+        HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
+    }
 
     private static func unresolvable(_ host: String, _ reason: String) -> HTTPClientError {
         HTTPClientError(.nameResolution, code: 6, message: "the host \(host) could not be resolved: \(reason)")

@@ -58,7 +58,7 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var refused = 0
     package var inFlight = 0
     package var waiting = 0
-    /// Bodies that wait for room in the budget.
+    /// Bodies that waited for room in the budget when the clocks were last looked at.
     package var paused = 0
     /// Requests libcurl sent again by itself.
     package var silentRepeats = 0
@@ -69,6 +69,8 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var connectionsSevered = 0
     /// Body bytes of complete answers.
     package var bodyBytes = 0
+    /// Times the clocks were looked at; stands still while nothing is in hand.
+    package var sweeps = 0
 
     package init() {}
 }

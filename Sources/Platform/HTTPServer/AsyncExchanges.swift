@@ -20,6 +20,7 @@ final class AsyncExchanges: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
+    /// Starts a task that works on the answer of `exchange`.
     /// - Returns: False when the bound is reached or the end has come.
     func start(_ exchange: Exchange, _ work: @escaping @Sendable () async -> Void) -> Bool {
         let admitted = state.withLock { state in

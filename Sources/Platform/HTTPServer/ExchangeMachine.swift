@@ -1,10 +1,10 @@
 // The life of a connection and its requests as a pure state machine: it is told what the library saw and says what to do.
 //
-//     first ─requestBegan→ head ─head…→ body ─bodyEnded→ deciding ─┬─ answerQueued → writing ─┐
-//                           ↑                                      └─ waits → waiting          │
-//                          idle ←──────── finished ────────────────────────┐     │ completed,  │
-//                                                                          │  answered  expired │
-//     every phase ─cut→ cut (shutdown is under way)                        └── writing ←┘      │
+//     first ─requestBegan→ head ─head…→ body ─bodyEnded→ deciding ─┬────────────────────────→ answering ─answerQueued┐
+//                            ↑  └─ refused ─────→ answering         └ waits → waiting ─completed→ answered ─resumed┘    │
+//                           idle ←─────────────────────────── finished ─────────────────────────────── writing ←──────┘
+//
+//     In every phase: cut (by a deadline, for a newcomer, by a drain) → cut, until the library has closed.
 
 struct ExchangeMachine {
     enum Phase: Equatable, CaseIterable {
@@ -14,8 +14,10 @@ struct ExchangeMachine {
         case head
         /// The head is judged; the body is read, kept or not.
         case body
-        /// The request is whole; the service is being asked, or an answer is about to be queued.
+        /// The request is whole; the service is being asked.
         case deciding
+        /// An answer is about to be queued.
+        case answering
         /// Suspended until an answer or the deadline.
         case waiting
         /// The answer is known and the connection resumed; the library has not asked for it yet.
@@ -83,7 +85,7 @@ struct ExchangeMachine {
     mutating func headRefused(with response: Response) -> HeadAction {
         guard phase == .head else { return .close }
         closesAfterAnswer = true
-        phase = .deciding
+        phase = .answering
         return .answer(response)
     }
 
@@ -93,7 +95,7 @@ struct ExchangeMachine {
         guard phase == .head else { return .close }
         closesAfterAnswer = true
         if framing.hasBody, framing.expectsContinue || (framing.contentLength ?? 0) > discardLimit {
-            phase = .deciding
+            phase = .answering
             return .answer(response)
         }
         decision = response
@@ -106,14 +108,15 @@ struct ExchangeMachine {
     mutating func headAccepted(bodyLimit: Int, discardFactor: Int, framing: RequestFraming, isPlain: Bool) -> HeadAction
     {
         guard phase == .head else { return .close }
-        closesAfterAnswer = !isPlain
+        // How chunk lines were written is not shown to us, and the library takes bare LF in them.
+        closesAfterAnswer = !isPlain || framing.isChunked
         self.bodyLimit = bodyLimit
         discardLimit =
             bodyLimit.multipliedReportingOverflow(by: discardFactor).overflow ? .max : bodyLimit * discardFactor
         if let length = framing.contentLength, length > bodyLimit {
             closesAfterAnswer = true
             if framing.expectsContinue || length > discardLimit {
-                phase = .deciding
+                phase = .answering
                 return .answer(.empty(413))
             }
             decision = .empty(413)
@@ -146,9 +149,12 @@ struct ExchangeMachine {
 
     mutating func bodyEnded() -> EndAction {
         guard phase == .body else { return .close }
-        phase = .deciding
-        guard let decision else { return .askService }
+        guard let decision else {
+            phase = .deciding
+            return .askService
+        }
         self.decision = nil
+        phase = .answering
         return .answer(decision)
     }
 
@@ -170,12 +176,12 @@ struct ExchangeMachine {
     mutating func resumed() -> Response? {
         guard phase == .answered else { return nil }
         defer { decision = nil }
-        phase = .deciding
+        phase = .answering
         return decision
     }
 
     mutating func answerQueued() {
-        guard phase == .deciding else { return }
+        guard phase == .deciding || phase == .answering else { return }
         phase = .writing
     }
 
@@ -191,7 +197,7 @@ struct ExchangeMachine {
     mutating func expired() -> ExpiryAction {
         switch phase {
         case .waiting: return .answerTimeout
-        case .deciding, .cut: return .none
+        case .deciding, .answering, .cut: return .none
         case .first, .head, .body, .answered, .writing, .idle:
             phase = .cut
             return .cut
@@ -215,7 +221,7 @@ struct ExchangeMachine {
         case .waiting: .wait
         case .answered, .writing: .write
         case .idle: .idle
-        case .deciding, .cut: nil
+        case .deciding, .answering, .cut: nil
         }
     }
 }

@@ -1,5 +1,6 @@
 // Where the library calls in: C functions without captures that find the loop by its address and copy what is lent.
 
+import Basics
 import CMicrohttpd
 import Glibc
 
@@ -10,14 +11,14 @@ extension HTTPLoop {
             context: context,
             opened: { context, descriptor in loop(context)?.opened(descriptor) ?? 0 },
             closed: { context, slot in loop(context)?.closed(slot) },
-            target: { context, slot, target in loop(context)?.requestBegan(slot, target: bytes(target)) },
+            target: { context, slot, target in loop(context)?.requestBegan(slot, target: bytes(of: target)) },
             handle: { context, slot, connection, method, version, data, count in
                 guard let loop = loop(context), let connection else { return false }
                 return loop.handle(
                     slot,
                     connection,
-                    method: bytes(method),
-                    version: bytes(version),
+                    method: method,
+                    version: version,
                     data: data.map { UnsafeRawBufferPointer(start: $0, count: count) }
                 )
             },
@@ -30,16 +31,32 @@ extension HTTPLoop {
         if status != 0 {
             metrics.libraryAnswers[status, default: 0] += 1
         } else if let text {
-            onEvent(.libraryMessage(String(cString: text)))
+            report(String(cString: text))
         }
     }
+
+    /// Clients can cause messages, so only so many of them become events.
+    private func report(_ message: String) {
+        metrics.libraryMessages += 1
+        if now >= messageWindowEnd {
+            messageWindowEnd = now + Self.messageWindow
+            messagesLeft = Self.messagesPerWindow
+        }
+        guard messagesLeft > 0 else { return }
+        messagesLeft -= 1
+        onEvent(.libraryMessage(message))
+    }
+
+    private static let messageWindow: Duration = .seconds(60)
+    private static let messagesPerWindow = 10
 }
 
 private func loop(_ context: UnsafeMutableRawPointer?) -> HTTPLoop? {
     context.map { Unmanaged<HTTPLoop>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
+/// Copies a C string, up to its NUL.
+func bytes(of text: UnsafePointer<CChar>?) -> [UInt8] {
     guard let text else { return [] }
     return [UInt8](UnsafeRawBufferPointer(start: text, count: strlen(text)))
 }

@@ -70,23 +70,21 @@ extension HTTPLoop {
     func handle(
         _ slot: Int,
         _ connection: OpaquePointer,
-        method: [UInt8],
-        version: [UInt8],
+        method: UnsafePointer<CChar>?,
+        version: UnsafePointer<CChar>?,
         data: UnsafeRawBufferPointer?
-    )
-        -> Bool
-    {
+    ) -> Bool {
         isActive = true
         guard let record = connections[slot] else { return false }
         switch record.machine.phase {
-        case .head: return readHead(record, connection, method: method, version: version)
+        case .head: return readHead(record, connection, method: bytes(of: method), version: bytes(of: version))
         case .body:
             if let data { return readBody(record, data) }
             return endBody(record, connection)
         case .answered:
             guard let response = record.machine.resumed() else { return false }
             return queue(response, record, connection)
-        case .first, .deciding, .waiting, .writing, .idle, .cut: return false
+        case .first, .deciding, .answering, .waiting, .writing, .idle, .cut: return false
         }
     }
 
@@ -233,7 +231,8 @@ extension HTTPLoop {
             record.suspended = nil
             metrics.waiting -= 1
         }
-        _ = inbox.withdraw(record.serial, slot: record.slot)
+        if record.mayWait { _ = inbox.withdraw(record.serial, slot: record.slot) }
+        record.mayWait = false
         metrics.inHand -= 1
         if !answered { metrics.unfinishedRequests += 1 }
     }

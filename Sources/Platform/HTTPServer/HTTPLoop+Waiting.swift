@@ -43,6 +43,7 @@ extension HTTPLoop {
         record.timeoutAnswer = nil
         metrics.waiting -= 1
         reschedule(record)
+        hasResumed = true
         cmhd_resume(connection)
     }
 }

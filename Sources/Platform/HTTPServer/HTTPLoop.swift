@@ -60,6 +60,12 @@ final class HTTPLoop {
     let fieldBuffer: UnsafeMutableBufferPointer<cmhd_field>
 
     var isStopping = false
+    /// A timeout has resumed a connection since the library ran; the library does not count that as a wish to run.
+    var hasResumed = false
+    var messageWindowEnd = MonotonicInstant(nanoseconds: 0)
+    var messagesLeft = 0
+    /// The daemon's epoll and the inbox's eventfd.
+    private var descriptors: [pollfd] = []
     private var idleTurns = 0
     private var completions: [Completion] = []
     private var commands: [LoopCommand] = []
@@ -96,16 +102,18 @@ final class HTTPLoop {
             listener: listener,
             pool_bytes: limits.poolBytes,
             connection_limit: UInt32(clamping: limits.maxConnections),
-            idle_seconds: Self.backstopSeconds,
+            idle_seconds: limits.backstopSeconds,
             sends_date: limits.sendsDate
         )
         var callbacks = Self.callbacks(context: Unmanaged.passUnretained(self).toOpaque())
         library = cmhd_start(&settings, &callbacks)
-        return library != nil
+        guard library != nil else { return false }
+        descriptors = [cmhd_epoll_descriptor(library), inbox.wake.fileDescriptor].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        return true
     }
 
-    /// The library's own idle timeout. It only matters if a deadline of ours were forgotten.
-    private static let backstopSeconds: UInt32 = 120
     private static let tickMilliseconds: Int32 = 100
     /// After this many turns without a callback a library that does not want to wait is made to: an over-long chunk
     /// line makes it ask to run again at once until the connection dies.
@@ -134,11 +142,12 @@ final class HTTPLoop {
         inbox.take(&completions, &commands)
         for completion in completions { answer(completion) }
         completions.removeAll(keepingCapacity: completions.capacity <= 4_096)
+        for command in commands { obey(command) }
+        commands.removeAll(keepingCapacity: true)
+        hasResumed = false
         cmhd_run(library)
         expireDeadlines()
         idleTurns = isActive ? 0 : idleTurns + 1
-        for command in commands { obey(command) }
-        commands.removeAll(keepingCapacity: true)
         metrics.longestTurn = max(metrics.longestTurn, clock.now() - start)
         publish()
     }
@@ -156,7 +165,8 @@ final class HTTPLoop {
         var milliseconds = Self.tickMilliseconds
         let wish = cmhd_timeout(library)
         if wish >= 0 { milliseconds = min(milliseconds, wish) }
-        if wish == 0, idleTurns >= Self.guardAfterTurns {
+        if hasResumed { milliseconds = 0 }
+        if wish == 0, !hasResumed, idleTurns >= Self.guardAfterTurns {
             milliseconds = Self.guardMilliseconds
             metrics.guardWaits += 1
         }
@@ -164,15 +174,10 @@ final class HTTPLoop {
             let left = max(0, (next - clock.now()).inMilliseconds + 1)
             milliseconds = min(milliseconds, Int32(clamping: left))
         }
-        var descriptors = [
-            pollfd(fd: cmhd_epoll_descriptor(library), events: Int16(POLLIN), revents: 0),
-            pollfd(fd: inbox.wake.fileDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        if milliseconds > 0 { poll(&descriptors, 2, milliseconds) }
+        if milliseconds > 0 { poll(&descriptors, nfds_t(descriptors.count), milliseconds) }
     }
 
     private func publish() {
-        metrics.isDraining = isDraining
         let metrics = metrics
         board.metrics.withLock { $0 = metrics }
         if isDraining, metrics.openConnections == 0 { board.drained.open() }

@@ -11,6 +11,7 @@ import Glibc
 package final class HTTPServer: Sendable {
     private enum Stage {
         case listening(HTTPLoop)
+        case starting
         case serving(WorkerThread)
         case stopped
     }
@@ -71,16 +72,29 @@ package final class HTTPServer: Sendable {
     /// Newcomers that wait in the kernel while the loop is busy or at its connection limit.
     private static let backlog: Int32 = 1_024
 
-    deinit { _ = end() }
+    deinit {
+        // Let go of without a stop. The loop holds no reference to this, so its own thread only comes here when a
+        // service let go of the last one.
+        if let thread = end(), !thread.isCurrent { thread.join() }
+    }
 
     /// Begins to serve. A second call changes nothing.
     package func start() {
-        let name = name
-        stage.withLock { stage in
-            guard case .listening(let loop) = stage else { return }
-            nonisolated(unsafe) let handedOver = loop
-            stage = .serving(WorkerThread(name: name) { handedOver.run() })
+        let listening = stage.withLock { stage -> HTTPLoop? in
+            guard case .listening(let loop) = stage else { return nil }
+            stage = .starting
+            return loop
         }
+        guard let listening else { return }
+        nonisolated(unsafe) let handedOver = listening
+        let thread = WorkerThread(name: name) { handedOver.run() }
+        let isWanted = stage.withLock { stage in
+            guard case .starting = stage else { return false }
+            stage = .serving(thread)
+            return true
+        }
+        // Stopped meanwhile: the command is in the inbox.
+        if !isWanted { thread.join() }
     }
 
     /// Refuses new connections, answers what is in hand with `Connection: close`, and blocks until every connection is
@@ -96,27 +110,31 @@ package final class HTTPServer: Sendable {
         return board.drained.wait(until: deadline)
     }
 
-    /// Ends the server: waiting requests get their timeout answer, the service ends its tasks, connections close.
+    /// Ends the server: waiting requests get their timeout answer, connections close, the service ends its tasks.
     /// Blocks for at most about twice ``Limits/stopGrace``; never call it on the loop's thread. A second call returns.
     package func stop() {
         guard let thread = end() else { return }
-        service.ended(by: .system(after: limits.stopGrace))
         thread.join()
+        // Not before: a task that is cancelled may answer what it would not have answered otherwise.
+        service.ended(by: .system(after: limits.stopGrace))
     }
 
     /// Tells the loop to end; without a loop thread its remains are cleared here.
+    /// - Returns: The loop's thread, to the first caller.
     private func end() -> WorkerThread? {
-        var thread: WorkerThread?
-        stage.withLock { stage in
-            switch stage {
-            case .listening(let loop): loop.close()
-            case .serving(let running): thread = running
-            case .stopped: break
-            }
-            stage = .stopped
+        let before = stage.withLock { stage in
+            defer { stage = .stopped }
+            return stage
         }
-        if thread != nil { inbox.post(.stop) }
-        return thread
+        switch before {
+        case .listening(let loop): loop.close()
+        case .starting: inbox.post(.stop)
+        case .serving(let thread):
+            inbox.post(.stop)
+            return thread
+        case .stopped: break
+        }
+        return nil
     }
 
     /// As of the end of the loop's last turn.

@@ -32,7 +32,7 @@ package struct HTTPServerError: Error, Sendable, CustomStringConvertible {
 
 /// Told on the loop's thread; the receiver of events must not block.
 package enum HTTPServerEvent: Sendable {
-    /// The HTTP library's own words, at most 255 bytes; never a part of a request.
+    /// The HTTP library's own words, at most 255 bytes, ten a minute; never a part of a request.
     case libraryMessage(String)
     /// The service named an answer that cannot be sent; a 500 went out instead.
     case unsendableAnswer(status: Int)

@@ -16,6 +16,8 @@ package struct HTTPServerMetrics: Sendable, Equatable {
     package var lateCompletions = 0
     /// Requests that the library answered by itself, by status (400, 413, 414, 431, 500, 505).
     package var libraryAnswers: [Int: Int] = [:]
+    /// What else the library had to say; at most ten a minute become ``HTTPServerEvent/libraryMessage(_:)``.
+    package var libraryMessages = 0
     /// Requests refused by their head, by reason.
     package var refusedHeads: [HeadFault: Int] = [:]
     /// Bodies over their limit: answered with 413, or cut off.

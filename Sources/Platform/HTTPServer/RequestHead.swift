@@ -139,13 +139,16 @@ struct HeaderFields: Sendable {
     func value(_ index: Int) -> ArraySlice<UInt8> { bytes[fields[index].value] }
 
     func first(_ lowercaseName: String) -> String? {
-        for index in fields.indices where matches(index, lowercaseName) { return Text.latin1(value(index)) }
+        for index in fields.indices where matches(index, lowercaseName) { return text(index) }
         return nil
     }
 
     func all(_ lowercaseName: String) -> [String] {
-        fields.indices.filter { matches($0, lowercaseName) }.map { Text.latin1(value($0)) }
+        fields.indices.filter { matches($0, lowercaseName) }.map(text)
     }
+
+    /// Blanks around a value are no part of it (RFC 9110 5.5); the library leaves those behind it.
+    private func text(_ index: Int) -> String { Text.latin1(Text.trimmed(value(index))) }
 
     private func matches(_ index: Int, _ lowercaseName: String) -> Bool {
         let range = fields[index].name

@@ -26,7 +26,8 @@ package final class Router: HTTPService {
 
     /// - Parameters:
     ///   - maxAsync: Asynchronous handlers running at once; beyond it 429 with `Retry-After`.
-    ///   - observe: Called for each answer, on the thread that gave it; must not block.
+    ///   - observe: Called once for each answer, on the thread that gave it (for a timed-out handler when its task has
+    ///     ended); must not block.
     package init(
         routes: [Route],
         notFound: Response = .empty(404),
@@ -124,9 +125,9 @@ package final class Router: HTTPService {
     ) -> RequestDecision {
         let started = tasks.start(exchange) { [self] in
             let response = await answer(request)
-            if exchange.complete(response) {
-                report(request.head, pattern, response.status, clock.now() - request.receivedMonotonic)
-            }
+            // When the timeout won, or the server's end, that is what the client was told.
+            let status = exchange.complete(response) ? response.status : 503
+            report(request.head, pattern, status, clock.now() - request.receivedMonotonic)
         }
         let busy = Response.empty(started ? 503 : 429, retryAfter: 1)
         guard started else {

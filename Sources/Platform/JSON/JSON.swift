@@ -9,6 +9,8 @@ import CSimdjson
 /// 2.5 times its length in memory): the call waits while both are taken, so make it on a thread of yours, or use
 /// ``LargeBodies``.
 package enum JSON {
+    /// The parser library's version, for the start-up log.
+    package static var libraryVersion: String { String(cString: csimdjson_version()) }
     /// Up to this length a parser kept by the thread is used.
     package static let smallBytes = Int(CSIMDJSON_SMALL_BYTES)
     package static let mostBytes = Int(CSIMDJSON_MOST_BYTES)
@@ -44,7 +46,11 @@ package enum RoutingField: Hashable, Sendable {
     /// Present more than once: readers disagree about which one counts.
     case repeated
 
-    package enum Kind: Hashable, Sendable { case null, bool, number, array, object }
+    package enum Kind: Hashable, Sendable {
+        case null, bool, number, array, object
+        /// A string with a lone surrogate escape in a lawful document.
+        case unreadableString
+    }
 
     package var stringValue: String? {
         guard case .string(let value) = self else { return nil }

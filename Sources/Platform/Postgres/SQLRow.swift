@@ -141,15 +141,19 @@ package struct SQLResult: Sendable {
     package let rows: [SQLRow]
     /// Rows that INSERT, UPDATE or DELETE touched, or that SELECT returned.
     package let affected: Int
+    /// The command as the server saw it.
+    let commandTag: String
 
     package init(rows: [SQLRow], affected: Int) {
         self.rows = rows
         self.affected = affected
+        commandTag = ""
     }
 
     init(_ owner: ResultOwner) {
         rows = (0..<owner.rowCount).map { SQLRow(owner: owner, index: $0) }
         affected = owner.affectedRows
+        commandTag = owner.commandTag
     }
 }
 

@@ -84,3 +84,15 @@ extension SQLValue {
         }
     }
 }
+
+extension [SQLStatement] {
+    /// Refuses what libpq would cut off or could not count.
+    func checkBounds(maxBytes: Int) throws(PostgresError) {
+        guard allSatisfy({ $0.parameters.count <= SQLStatement.maxParameters && !$0.sql.utf8.contains(0) }) else {
+            throw PostgresError(.misuse, outcome: .notSent, message: "too many parameters, or a NUL in a statement")
+        }
+        guard reduce(0, { $0 + $1.byteCount }) <= maxBytes else {
+            throw PostgresError(.row, outcome: .notSent, message: "the values are larger than \(maxBytes) bytes")
+        }
+    }
+}

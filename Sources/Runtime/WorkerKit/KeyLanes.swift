@@ -132,6 +132,10 @@ package struct KeyLanes<Item: LaneItem>: Sendable {
         return nextHold
     }
 
+    package func isWaiting(_ key: LaneKey, hold: UInt64) -> Bool {
+        lanes[key]?.state == .waiting(hold: hold)
+    }
+
     /// Ends a lane's wait.
     ///
     /// - Returns: False when that wait is over already; then nothing changes.

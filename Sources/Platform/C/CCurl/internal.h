@@ -3,12 +3,15 @@
 
 #include "CCurl.h"
 
+#include <sys/epoll.h>
+
 /// What we know of one descriptor, indexed by its number.
 typedef struct {
     uint32_t generation;  // a number comes back within one batch of events: old events must not reach the new socket
     bool is_ours;         // opened by our callback, so idle means an idle connection
     bool is_watched;      // in the epoll set
     bool is_idle;
+    long port;            // the connection's own, known from its first idle time on
 } cp_socket;
 
 struct cp_loop {
@@ -19,6 +22,8 @@ struct cp_loop {
     int dead_end;          // a socket whose peer is closed: reading it gives end of file at once
     cp_socket *sockets;
     size_t socket_capacity;
+    struct epoll_event *events;
+    size_t event_capacity;
     int64_t timer_ns;      // monotonic deadline libcurl asked for, -1: none
     cp_loop_counts counts;
     char *ca_file;
@@ -39,6 +44,7 @@ struct cp_transfer {
     size_t capacity;       // without padding
     size_t granted;        // bytes the hook allowed
     size_t limit;
+    long port;             // the connection's own
     long sent_before;      // request bytes at the start of this attempt
     uint32_t attempts;
     uint32_t silent_repeats;
@@ -54,3 +60,7 @@ struct cp_transfer {
 
 /// Gives a new transfer the loop's socket callbacks.
 CURLcode cp_loop_adopt(cp_loop *loop, CURL *easy);
+
+/// Says that the connection with this port of ours is in use. libcurl announces a reused connection only when it
+/// has to wait for it; a transfer that pauses before that would leave its connection looking idle.
+void cp_loop_hold(cp_loop *loop, long port);

@@ -5,14 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_TURN = 128 };
 static const uint64_t WAKE_TAG = UINT64_MAX;
 
 static int64_t monotonic_ns(void) {
@@ -59,6 +58,24 @@ static void set_idle(cp_loop *loop, cp_socket *entry, bool is_idle) {
     if (is_idle) loop->counts.idle += 1; else loop->counts.idle -= 1;
 }
 
+static long local_port(curl_socket_t fd) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) return 0;
+    if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+void cp_loop_hold(cp_loop *loop, long port) {
+    for (size_t fd = 0; fd < loop->socket_capacity; fd += 1) {
+        cp_socket *entry = &loop->sockets[fd];
+        if (!entry->is_ours || !entry->is_idle || entry->port != port) continue;
+        set_idle(loop, entry, false);
+        unwatch(loop, (curl_socket_t)fd, entry);
+    }
+}
+
 /// An idle connection must stay silent until the next request is written. Bytes there would be taken for that
 /// request's answer (somebody else's report), and a reset would go unnoticed until the request is lost on it.
 /// So the socket under libcurl's number is exchanged for a dead one: the check before reuse then finds end of
@@ -82,6 +99,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *u
         if (easy) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
         // A paused transfer's socket is wished for by nobody either, but it is not idle: its body waits there.
         if (entry->is_ours && !(transfer && transfer->is_paused)) {
+            if (!entry->port) entry->port = local_port(fd);
             watch(loop, fd, entry, EPOLLIN | EPOLLRDHUP);
             set_idle(loop, entry, true);
         } else {
@@ -191,6 +209,7 @@ void cp_loop_destroy(cp_loop *loop) {
     if (loop->epoll >= 0) close(loop->epoll);
     if (loop->dead_end >= 0) close(loop->dead_end);
     free(loop->sockets);
+    free(loop->events);
     free(loop->ca_file);
     free(loop->user_agent);
     free(loop);
@@ -204,19 +223,20 @@ static int wait_ms(const cp_loop *loop, int timeout_ms) {
     return timeout_ms < 0 || left_ms < timeout_ms ? (int)left_ms : timeout_ms;
 }
 
-static CURLMcode serve(cp_loop *loop, const struct epoll_event *event) {
-    curl_socket_t fd = (curl_socket_t)(event->data.u64 & UINT32_MAX);
+/// The entry an event is meant for, or NULL when its socket is gone.
+static cp_socket *addressee(cp_loop *loop, const struct epoll_event *event, curl_socket_t *fd) {
+    *fd = (curl_socket_t)(event->data.u64 & UINT32_MAX);
+    if (event->data.u64 == WAKE_TAG) return NULL;
+    cp_socket *entry = socket_entry(loop, *fd);
     uint32_t generation = (uint32_t)(event->data.u64 >> 32);
-    cp_socket *entry = socket_entry(loop, fd);
-    if (!entry || !entry->is_watched || entry->generation != generation) return CURLM_OK;
-    if (entry->is_idle) {
-        sever(loop, fd, entry);
-        return CURLM_OK;
-    }
+    return entry && entry->is_watched && entry->generation == generation ? entry : NULL;
+}
+
+static CURLMcode serve(cp_loop *loop, curl_socket_t fd, uint32_t events) {
     int mask = 0;
-    if (event->events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP)) mask |= CURL_CSELECT_IN;
-    if (event->events & EPOLLOUT) mask |= CURL_CSELECT_OUT;
-    if (event->events & EPOLLERR) mask |= CURL_CSELECT_ERR;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP)) mask |= CURL_CSELECT_IN;
+    if (events & EPOLLOUT) mask |= CURL_CSELECT_OUT;
+    if (events & EPOLLERR) mask |= CURL_CSELECT_ERR;
     int running = 0;
     return curl_multi_socket_action(loop->multi, fd, mask, &running);
 }
@@ -228,19 +248,40 @@ int cp_loop_run_due(cp_loop *loop) {
     return curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-int cp_loop_turn(cp_loop *loop, int timeout_ms, bool *woken) {
-    struct epoll_event events[EVENTS_PER_TURN];
-    int count = epoll_wait(loop->epoll, events, EVENTS_PER_TURN, wait_ms(loop, timeout_ms));
-    *woken = false;
+static CURLMcode serve_batch(cp_loop *loop, const struct epoll_event *events, int count, bool *woken) {
+    curl_socket_t fd;
+    // Idle connections first: serving any socket may start a transfer, and that must not be on one of these.
     for (int i = 0; i < count; i += 1) {
-        if (events[i].data.u64 == WAKE_TAG) {
-            *woken = true;
+        cp_socket *entry = addressee(loop, &events[i], &fd);
+        if (entry && entry->is_idle) sever(loop, fd, entry);
+        if (events[i].data.u64 == WAKE_TAG) *woken = true;
+    }
+    for (int i = 0; i < count; i += 1) {
+        cp_socket *entry = addressee(loop, &events[i], &fd);
+        if (!entry) continue;
+        if (entry->is_idle) {  // became so within this batch
+            sever(loop, fd, entry);
             continue;
         }
-        CURLMcode code = serve(loop, &events[i]);
+        CURLMcode code = serve(loop, fd, events[i].events);
         if (code > CURLM_OK) return code;
     }
-    return cp_loop_run_due(loop);
+    return CURLM_OK;
+}
+
+int cp_loop_turn(cp_loop *loop, int timeout_ms, bool *woken) {
+    // Room for everything that can be ready, so that no idle connection's event is left for a later turn.
+    size_t capacity = (size_t)loop->counts.open + 64;
+    if (capacity > loop->event_capacity) {
+        struct epoll_event *grown = realloc(loop->events, capacity * 2 * sizeof *grown);
+        if (!grown) return CURLM_OUT_OF_MEMORY;
+        loop->events = grown;
+        loop->event_capacity = capacity * 2;
+    }
+    *woken = false;
+    int count = epoll_wait(loop->epoll, loop->events, (int)loop->event_capacity, wait_ms(loop, timeout_ms));
+    CURLMcode code = count > 0 ? serve_batch(loop, loop->events, count, woken) : CURLM_OK;
+    return code > CURLM_OK ? (int)code : cp_loop_run_due(loop);
 }
 
 cp_transfer *cp_loop_next_finished(cp_loop *loop, int *code) {

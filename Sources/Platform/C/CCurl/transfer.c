@@ -36,6 +36,7 @@ static size_t on_body(char *data, size_t size, size_t items, void *user) {
     case CP_BODY_GO: break;
     case CP_BODY_WAIT:
         transfer->is_paused = true;
+        cp_loop_hold(transfer->loop, transfer->port);
         return CURL_WRITEFUNC_PAUSE;  // libcurl keeps this piece and delivers it again
     default:
         transfer->is_refused = !transfer->is_out_of_memory;
@@ -49,8 +50,9 @@ static size_t on_body(char *data, size_t size, size_t items, void *user) {
 /// Runs each time a request is about to be written on a connection that is ready: the moment at which libcurl's
 /// silent repeat (a reused connection died before the first answer byte) can be counted, and refused.
 static int on_ready(void *user, char *peer, char *own, int peer_port, int own_port) {
-    (void)peer, (void)own, (void)peer_port, (void)own_port;
+    (void)peer, (void)own, (void)peer_port;
     cp_transfer *transfer = user;
+    transfer->port = own_port;
     long sent = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
     bool is_first = transfer->attempts == 0;

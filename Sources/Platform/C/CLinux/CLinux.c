@@ -291,7 +291,7 @@ bool clinux_terminal_echo(int fd, bool on) {
     if (tcgetattr(fd, &settings) != 0) return false;
     if (on) settings.c_lflag |= ECHO;
     else settings.c_lflag &= ~(tcflag_t)ECHO;
-    return tcsetattr(fd, TCSAFLUSH, &settings) == 0;
+    return tcsetattr(fd, TCSADRAIN, &settings) == 0;
 }
 
 void clinux_processor_seconds(double *user, double *system) {

@@ -93,7 +93,12 @@ static void on_log(void *cls, const char *format, va_list arguments) {
         va_end(copy);
     }
     char text[256];
-    vsnprintf(text, sizeof text, format, arguments);
+    if (strstr(format, "request for") != NULL) {
+        // These name the target, which may hold what must not reach a log.
+        snprintf(text, sizeof text, "Failed to send an answer");
+    } else {
+        vsnprintf(text, sizeof text, format, arguments);
+    }
     server->callbacks.logged(server->callbacks.context, status, text);
 }
 

@@ -18,6 +18,11 @@ using namespace simdjson;
 static_assert(CSIMDJSON_PADDING >= SIMDJSON_PADDING, "the library reads further than promised");
 
 struct csimdjson_document {
+    /// A first allocation fixes the depth, which later ones keep; the library refuses at its limit, not beyond.
+    csimdjson_document() {
+        if (parser.allocate(SIMDJSON_PADDING, CSIMDJSON_MOST_LEVELS + 1) != SUCCESS) throw std::bad_alloc();
+    }
+
     dom::parser parser { CSIMDJSON_MOST_BYTES };
     dom::element root;
     std::vector<csimdjson_value> tree;
@@ -71,13 +76,14 @@ csimdjson_document *acquire(size_t count) {
         return new csimdjson_document;
     }
     seats().take();
-    auto *document = new (std::nothrow) csimdjson_document;
-    if (document == nullptr) {
+    try {
+        auto *document = new csimdjson_document;
+        document->has_seat = true;
+        return document;
+    } catch (...) {
         seats().give();
-        throw std::bad_alloc();
+        throw;
     }
-    document->has_seat = true;
-    return document;
 }
 
 int32_t status_of(error_code error) {
@@ -180,20 +186,22 @@ int count_members(dom::object object, std::string_view name, dom::element &eleme
     return found;
 }
 
-/// The kind found at the end of `path`: the element is set unless it is absent or repeated.
-int32_t follow(dom::element from, const uint8_t *path, size_t path_count, dom::element &element) {
+enum class Found { nothing, one, several };
+
+/// What stands at the end of `path`; `element` is it when there is just one.
+Found follow(dom::element from, const uint8_t *path, size_t path_count, dom::element &element) {
     const char *names = reinterpret_cast<const char *>(path);
     const char *end = names + path_count;
     std::string_view name;
     element = from;
     while (next_name(names, end, name)) {
         dom::object object;
-        if (element.get(object) != SUCCESS) return CSIMDJSON_ABSENT;
+        if (element.get(object) != SUCCESS) return Found::nothing;
         int found = count_members(object, name, element);
-        if (found == 0) return CSIMDJSON_ABSENT;
-        if (found > 1) return CSIMDJSON_REPEATED;
+        if (found == 0) return Found::nothing;
+        if (found > 1) return Found::several;
     }
-    return CSIMDJSON_OK;
+    return Found::one;
 }
 
 std::string_view view(const uint8_t *bytes, size_t count) {
@@ -344,12 +352,11 @@ int csimdjson_fields(
 void csimdjson_find(
     const csimdjson_document *document, const uint8_t *path, size_t path_count, csimdjson_value *value) {
     dom::element element;
-    int32_t found = follow(document->root, path, path_count, element);
-    if (found == CSIMDJSON_OK) {
-        *value = describe(element);
-    } else {
-        *value = csimdjson_value {};
-        value->kind = found;
+    *value = csimdjson_value {};
+    switch (follow(document->root, path, path_count, element)) {
+    case Found::nothing: value->kind = CSIMDJSON_ABSENT; break;
+    case Found::several: value->kind = CSIMDJSON_REPEATED; break;
+    case Found::one: *value = describe(element); break;
     }
 }
 
@@ -387,6 +394,14 @@ int csimdjson_has_nul_escape(const uint8_t *bytes, size_t count) {
         at = found + sizeof escape;
     }
     return 0;
+}
+
+int32_t csimdjson_scan(const uint8_t *bytes, size_t count) {
+    switch (scan_grammar(bytes, count, nullptr)) {
+    case Grammar::lawful: return CSIMDJSON_OK;
+    case Grammar::too_deep: return CSIMDJSON_TOO_DEEP;
+    default: return CSIMDJSON_STRUCTURE;
+    }
 }
 
 const char *csimdjson_version(void) {

@@ -65,6 +65,8 @@ package final class Health: Sendable {
     private let state = Locked(State())
     private let clock: WallClock
     private let draining: HealthCheck
+    /// Set at the first success that somebody saw, and kept.
+    private let wasReady = Locked(false)
 
     package init(clock: WallClock = .system) {
         self.clock = clock
@@ -98,6 +100,15 @@ package final class Health: Sendable {
     package func readiness() -> HealthReport {
         let sources = state.withLock { $0.readiness }
         return report(sources + (isDraining ? [.pushed(draining)] : []))
+    }
+
+    /// Failing only before the first success and while draining.
+    package func publicReadiness() -> HealthReport {
+        if isDraining { return readiness() }
+        if wasReady.withLock({ $0 }) { return HealthReport(entries: []) }
+        let report = readiness()
+        if report.isPassing { wasReady.withLock { $0 = true } }
+        return report
     }
 
     package func liveness() -> HealthReport { report(state.withLock { $0.liveness }) }

@@ -16,6 +16,7 @@ package final class Lifecycle: Sendable {
         var stopping: MonotonicInstant?
         var exitCode = ExitCode.success
         var isSealed = false
+        var nowStopping: String?
     }
 
     private enum Command: Sendable { case stop, reload }
@@ -74,6 +75,9 @@ package final class Lifecycle: Sendable {
     /// When the grace ends; nil before stopping began.
     package var graceEnd: MonotonicInstant? { state.withLock { $0.stopping } }
 
+    /// The component whose stop is running, for the line that says why the grace ended in vain.
+    package var nowStopping: String? { state.withLock { $0.nowStopping } }
+
     /// Starts everything, waits for the end, stops everything. Blocks; call once, on a thread of ours.
     package func run() -> ExitCode {
         let components = state.withLock { state in
@@ -98,12 +102,9 @@ package final class Lifecycle: Sendable {
                 try component.start()
                 started.append(component)
                 logger.debug("component started", metadata: ["component": .string(component.name)])
-            } catch let failure as ProgramFailure {
-                fail(failure.code, failure.message)
-            } catch let error as ConfigurationError {
-                fail(.configuration, error.description)
             } catch {
-                fail(.internalError, "\(component.name) did not start: \(error)")
+                let failure = ProgramFailure(reporting: error)
+                fail(failure.code, "\(component.name) did not start: \(failure.message)")
             }
         }
         return started
@@ -129,6 +130,7 @@ package final class Lifecycle: Sendable {
         let end = graceEnd ?? clock.now() + grace
         let deadline = end + (.zero - min(grace / Self.reserveFraction, Self.longestReserve))
         for component in started.reversed() {
+            state.withLock { $0.nowStopping = component.name }
             do {
                 try component.stop(deadline)
                 logger.debug("component stopped", metadata: ["component": .string(component.name)])

@@ -1,6 +1,7 @@
 // The synchronous main of every long-running program: settings, wiring, signals, end.
 
 import Basics
+import Cryptography
 import Glibc
 
 /// A long-running executable.
@@ -28,15 +29,14 @@ package enum Program {
     ) -> Never {
         ProcessSetup.tuneAllocator()
         ProcessSetup.claimSignals()
-        let keys = keys + Setting.service
+        let keys = Setting.unique(keys + Setting.service)
         let environment = EnvironmentVariables.current()
         let end = ProcessEnd(environment: environment)
 
         switch ProgramArguments.parse(Array(arguments.dropFirst())) {
         case .run: break
         case .help:
-            let help = "\(name) — \(summary)\n\nUsage: \(name) [--help] [--version]\n\n\(SettingsHelp.text(keys))\n"
-            OutputDescriptor.standardOutput.write(Array(help.utf8))
+            OutputDescriptor.standardOutput.write(Array(help(name, summary, keys).utf8))
             end.exit(.success)
         case .version:
             OutputDescriptor.standardOutput.write(Array("\(name) \(version)\n".utf8))
@@ -55,6 +55,8 @@ package enum Program {
             for name in settings.unknownNames {
                 logger.warning("CONFIG_FILE has a name that no program knows", metadata: ["setting": .string(name)])
             }
+            try OpenFileNeed(settings).ensure()
+            try CryptographyLibrary.start()
             let health = Health()
             let lifecycle = Lifecycle(
                 grace: settings[Setting.shutdownGrace],
@@ -62,24 +64,70 @@ package enum Program {
                 health: health,
                 onStopping: { ProcessSetup.wakeMainThread() }
             )
+            let metrics = MetricsRegistry()
+            lifecycle.add(try admin(settings, health, metrics, logger.labelled("admin")).component)
             let context = ProgramContext(
                 name: name,
                 settings: settings,
                 logger: logger,
-                metrics: MetricsRegistry(),
+                logHash: LogHash(key: settings[Setting.logHashKey]),
+                metrics: metrics,
                 health: health,
                 lifecycle: lifecycle
             )
-            ProcessMetrics.register(in: context.metrics)
+            ProcessMetrics.register(in: metrics)
+            registerIdentity(name, health, metrics)
             try build(context)
             end.exit(SignalLoop(lifecycle: lifecycle, logger: logger, end: end).run())
-        } catch let error as ConfigurationError {
-            end.exit(refusing: .configuration, error.description, logger)
-        } catch let failure as ProgramFailure {
-            end.exit(refusing: failure.code, failure.message, logger)
         } catch {
-            end.exit(refusing: .internalError, "the program could not be built: \(error)", logger)
+            let failure = ProgramFailure(reporting: error)
+            end.exit(refusing: failure.code, failure.message, logger)
         }
+    }
+
+    private static func help(_ name: String, _ summary: String, _ keys: [any AnySettingKey]) -> String {
+        """
+        \(name) — \(summary)
+
+        Usage: \(name) [--help] [--version]
+
+        \(SettingsHelp.text(keys))
+
+        SIGTERM and SIGINT stop within SHUTDOWN_GRACE, a second one at once; SIGHUP reads the TLS files again.
+        Exit codes: 0 clean stop, 64 usage, 69 a port is taken, 70 internal error or the grace ended with work in hand,
+        78 configuration.
+
+        """
+    }
+
+    private static func admin(
+        _ settings: Settings,
+        _ health: Health,
+        _ metrics: MetricsRegistry,
+        _ logger: Logger
+    ) throws -> AdminServer {
+        do {
+            return try AdminServer(
+                host: settings[Setting.adminHost],
+                port: settings[Setting.adminPort],
+                health: health,
+                metrics: metrics,
+                logger: logger
+            )
+        } catch {
+            throw ListenerFailure.translated(error, host: Setting.adminHost, port: Setting.adminPort)
+        }
+    }
+
+    static func registerIdentity(_ name: String, _ health: Health, _ metrics: MetricsRegistry) {
+        metrics.gauge("check_pipeline_ready", help: "Whether the program is ready: 1 or 0.") {
+            health.readiness().isPassing ? 1 : 0
+        }
+        metrics.gauge(
+            "check_pipeline_build_info",
+            help: "Always 1; the labels say what runs.",
+            labels: [("service_name", name), ("version", version)]
+        ).record(1)
     }
 }
 
@@ -90,9 +138,8 @@ enum ProgramArguments: Equatable {
 
     /// - Parameter arguments: Without the program's own name.
     static func parse(_ arguments: [String]) -> ProgramArguments {
-        // Asking for help wins over what else stands there.
-        if let index = arguments.firstIndex(where: { $0 == "--help" || $0 == "-h" }), index == 0 { return .help }
         guard let first = arguments.first else { return .run }
+        if first == "--help" || first == "-h" { return .help }
         if first == "--version", arguments.count == 1 { return .version }
         return .unknown(LineText.visible(first))
     }
@@ -122,7 +169,10 @@ struct SignalLoop {
                 logger.info("stopped", metadata: ["exit.code": .stringConvertible(Int(code.rawValue))])
                 return code
             case nil:
-                logger.critical("the grace ended with work in hand")
+                logger.critical(
+                    "the grace ended with work in hand",
+                    metadata: ["component": .string(lifecycle.nowStopping ?? "starting")]
+                )
                 end.exit(.internalError)
             }
         }

@@ -8,6 +8,8 @@ package struct ProgramContext: Sendable {
     package let name: String
     package let settings: Settings
     package let logger: Logger
+    /// What stands for user ids in logs.
+    package let logHash: LogHash
     package let metrics: MetricsRegistry
     package let health: Health
     package let lifecycle: Lifecycle
@@ -16,6 +18,7 @@ package struct ProgramContext: Sendable {
         name: String,
         settings: Settings,
         logger: Logger,
+        logHash: LogHash,
         metrics: MetricsRegistry,
         health: Health,
         lifecycle: Lifecycle
@@ -23,6 +26,7 @@ package struct ProgramContext: Sendable {
         self.name = name
         self.settings = settings
         self.logger = logger
+        self.logHash = logHash
         self.metrics = metrics
         self.health = health
         self.lifecycle = lifecycle
@@ -43,11 +47,12 @@ package struct ProgramContext: Sendable {
     package func add(task name: String, _ body: @escaping @Sendable () async throws -> Void) {
         let lifecycle = lifecycle
         let ended: @Sendable ((any Error)?) -> Void = { error in
-            switch error {
-            case nil: lifecycle.requestStop("\(name) has ended")
-            case let failure as ProgramFailure: lifecycle.fail(failure.code, failure.message)
-            case let error?: lifecycle.fail(.internalError, "\(name) ended: \(error)")
+            guard let error else {
+                lifecycle.requestStop("\(name) has ended")
+                return
             }
+            let failure = ProgramFailure(reporting: error)
+            lifecycle.fail(failure.code, "\(name) ended: \(failure.message)")
         }
         lifecycle.add(.task(name, ended: ended, body))
     }
@@ -68,11 +73,8 @@ package struct ProgramContext: Sendable {
             attempt: attempt,
             arrived: arrived,
             failed: { error in
-                if let failure = error as? ProgramFailure {
-                    lifecycle.fail(failure.code, failure.message)
-                } else {
-                    lifecycle.fail(.internalError, "\(name): \(error)")
-                }
+                let failure = ProgramFailure(reporting: error)
+                lifecycle.fail(failure.code, "\(name): \(failure.message)")
             }
         )
         lifecycle.add(wait.component)

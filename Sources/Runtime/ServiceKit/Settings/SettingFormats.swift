@@ -1,6 +1,8 @@
 // The formats that only our own variables use: key rings, rate limits, products, API keys.
 
 import Basics
+import Cryptography
+import PlaidAPI
 
 /// One ceiling of `PLAID_RATE_LIMITS`: at most `count` calls of `endpoint` in each `interval`, all replicas together.
 package struct PlaidRateLimit: Sendable, Equatable {
@@ -59,22 +61,14 @@ extension ValueFormat where Value == [PlaidRateLimit] {
     }
 }
 
-extension ValueFormat where Value == Secret {
-    /// `id:base64-of-32-bytes[,id:…]`: checked for shape here, kept as text until the key ring is built.
+extension ValueFormat where Value == KeyRing {
     static var encryptionKeys: ValueFormat {
-        ValueFormat("keys", accepted: "id:base64-of-32-bytes[,id:…], each id once, letters, digits, - and _") { text in
-            var ids: Set<String> = []
-            for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-                guard let colon = part.firstIndex(of: ":") else { return nil }
-                let id = String(part[..<colon])
-                guard isIdentifier(id), ids.insert(id).inserted,
-                    Base64.decode(part[part.index(after: colon)...])?.count == 32
-                else { return nil }
-            }
-            return Secret(text)
-        }
+        let accepted = "id:base64-of-32-bytes[,id:…], each id once, 1 to 32 of letters, digits, '.', '-' and '_'"
+        return ValueFormat("keys", accepted: accepted) { try? KeyRing(parsing: Secret($0)) }
     }
+}
 
+extension ValueFormat where Value == Secret {
     /// Base64 of exactly 32 bytes; the value is the decoded key.
     static var base64Key: ValueFormat {
         ValueFormat("base64", accepted: "the base64 of 32 bytes (openssl rand -base64 32)") { text in
@@ -147,6 +141,15 @@ extension ValueFormat where Value == String {
             ],
             placeholder: "purpose"
         )
+    }
+}
+
+extension ValueFormat where Value == PlaidEnvironment {
+    static var plaidEnvironment: ValueFormat {
+        let words = PlaidEnvironment.allCases.map(\.rawValue)
+        return ValueFormat(words.joined(separator: "|"), accepted: "one of \(words.joined(separator: ", "))") {
+            PlaidEnvironment(rawValue: $0)
+        }
     }
 }
 

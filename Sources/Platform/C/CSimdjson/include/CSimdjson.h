@@ -22,7 +22,7 @@ enum {
     CSIMDJSON_MOST_BYTES = 64 << 20,
     /// Bytes that must be readable after the end for parsing without a copy.
     CSIMDJSON_PADDING = 64,
-    /// Levels of arrays and objects.
+    /// Levels of arrays and objects; an empty one at the bottom is not counted.
     CSIMDJSON_MOST_LEVELS = 1024,
 };
 
@@ -97,6 +97,10 @@ int csimdjson_tree(
 
 /// 1 when a string of a valid document holds the escape of U+0000.
 int csimdjson_has_nul_escape(const uint8_t *bytes, size_t count);
+
+/// The judgement of the grammar scan alone: CSIMDJSON_OK, CSIMDJSON_STRUCTURE or CSIMDJSON_TOO_DEEP. It does not
+/// look at the encoding.
+int32_t csimdjson_scan(const uint8_t *bytes, size_t count);
 
 /// The library's version.
 const char *csimdjson_version(void);

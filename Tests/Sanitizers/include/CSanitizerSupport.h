@@ -1,0 +1,2 @@
+// Nothing to call: this target exists for what it defines.
+#pragma once
