@@ -98,7 +98,7 @@ let programs: [Target] = [
     program("partner-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
     program("sandbox", ["PlaidSandbox", "ServiceKit"]),
     program("embedded-broker", ["Basics", "Kafka", "PipelineEvents", "ServiceKit"]),
-    program("checkctl", ["OperatorCommands", "ServiceKit"]),
+    program("checkctl", ["OperatorCommands"]),
 ]
 
 let testTargets: [Target] = [

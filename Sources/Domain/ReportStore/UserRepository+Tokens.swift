@@ -48,10 +48,12 @@ extension UserRepository {
             return Secret(
                 bytes: try keyRing.open(sealed, table: Self.table, column: Self.tokenColumn, row: String(rowID))
             )
-        } catch .unknownKey(let id) {
-            throw .unknownKey(id, table: Self.table, column: Self.tokenColumn)
         } catch {
-            throw .tampered(table: Self.table, column: Self.tokenColumn)
+            switch error {
+            case .unknownKey(let id): throw .unknownKey(id, table: Self.table, column: Self.tokenColumn)
+            case .tampered: throw .tampered(table: Self.table, column: Self.tokenColumn)
+            case .library: throw .cipherFailed(table: Self.table, column: Self.tokenColumn)
+            }
         }
     }
 

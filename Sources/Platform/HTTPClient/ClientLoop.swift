@@ -23,6 +23,9 @@ final class ClientLoop {
     private var results: [(ClientJob, Result<HTTPClientResponse, HTTPClientError>)] = []
     private var nextSweep: MonotonicInstant
     private var sweeps = 0
+    private var paused = 0
+    /// Something may have finished outside a turn's own serving.
+    private var mustLookAgain = false
 
     init(core: ClientCore, handle: LoopHandle) {
         self.core = core
@@ -48,8 +51,8 @@ final class ClientLoop {
         handOutFinished()
         takeCommands()
         if woken { takeAddresses() }
-        startWaiting()
         if MonotonicClock.system.now() >= nextSweep { sweep() }
+        startWaiting()
         publish()
         tellCallers()
         guard let closeBy = core.closeBy else { return true }
@@ -60,6 +63,10 @@ final class ClientLoop {
 
     /// Until the next sweep while anything is in hand, else until woken.
     private func waitMilliseconds() -> Int32 {
+        if mustLookAgain {
+            mustLookAgain = false
+            return 0
+        }
         if isEmpty, core.closeBy == nil { return -1 }
         let left = nextSweep - MonotonicClock.system.now()
         return Int32(clamping: max(0, left.inMilliseconds + 1))
@@ -136,6 +143,7 @@ final class ClientLoop {
             // libcurl reads the list in a transfer's first step; the next request must find it read.
             addresses.noteTold(job.target)
             _ = cp_loop_run_due(handle)
+            mustLookAgain = true
         }
     }
 
@@ -192,6 +200,7 @@ final class ClientLoop {
     private func sweep() {
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
         sweeps += 1
+        paused = transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
         let now = core.clock.now()
         for transfer in Array(transfers.values) {
             if transfer.job.token.isCancelled {
@@ -224,7 +233,7 @@ final class ClientLoop {
             cp_loop_read_counts(handle),
             inFlight: transfers.count,
             waiting: ready.count + unresolvedCount,
-            paused: transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) },
+            paused: paused,
             sweeps: sweeps
         )
     }
@@ -246,6 +255,7 @@ final class ClientLoop {
         publish()
         tellCallers()
         cp_loop_destroy(handle)
+        resolver.join()
     }
 
     private func ended(_ job: ClientJob, _ result: Result<HTTPClientResponse, HTTPClientError>) {

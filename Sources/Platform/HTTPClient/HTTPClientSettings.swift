@@ -58,7 +58,7 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var refused = 0
     package var inFlight = 0
     package var waiting = 0
-    /// Bodies that wait for room in the budget.
+    /// Bodies that waited for room in the budget when the clocks were last looked at.
     package var paused = 0
     /// Requests libcurl sent again by itself.
     package var silentRepeats = 0

@@ -20,6 +20,7 @@ final class NameResolver: Sendable {
         var asked: Set<String> = []
         var known: Set<String> = []
         var news: [String: Answer] = [:]
+        var thread: WorkerThread?
     }
 
     /// A client talks to a handful of hosts; more would be a bug that fills the cache.
@@ -31,6 +32,7 @@ final class NameResolver: Sendable {
     private let requests = Mailbox<String>(capacity: NameResolver.maxHosts)
     private let lookUp: LookUp
     private let onNews: @Sendable () -> Void
+    private let ended = Latch()
 
     /// - Parameters:
     ///   - lookUp: Called on the resolver's thread.
@@ -43,12 +45,22 @@ final class NameResolver: Sendable {
         self.onNews = onNews
     }
 
-    /// The thread ends after ``close()``, once a look-up in progress has come back; nobody waits for it.
     func start() {
-        _ = WorkerThread(name: "http-resolver") { [self] in run() }
+        let thread = WorkerThread(name: "http-resolver") { [self] in
+            run()
+            ended.open()
+        }
+        state.withLock { $0.thread = thread }
     }
 
+    /// Ends the thread, once a look-up in progress has come back.
     func close() { requests.close() }
+
+    /// Waits shortly for the thread's end; one that is stuck in the system's resolver is left to itself.
+    func join() {
+        guard ended.wait(until: MonotonicClock.system.now() + .milliseconds(100)) else { return }
+        state.withLock { $0.thread }?.join()
+    }
 
     /// Asks for a host, unless that is under way; false when there are too many hosts.
     func ask(_ host: String) -> Bool {

@@ -33,4 +33,4 @@
 //   8. The library answers some broken requests itself, without a callback; the log line is the only trace.
 //   9. `cmhd_timeout` may be 0 for as long as a client likes (an over-long chunk line): hence the guard in `wait`.
 //  10. A head whose parts do not add up to its size was not written plainly (a NUL, a fold, a bare LF, odd spacing). It
-//      is served, but nothing behind it is ever read as a request.
+//      is served, but nothing behind it is ever read as a request. Nor behind a chunked body: its lines are not seen.

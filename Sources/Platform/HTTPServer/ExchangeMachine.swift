@@ -108,7 +108,8 @@ struct ExchangeMachine {
     mutating func headAccepted(bodyLimit: Int, discardFactor: Int, framing: RequestFraming, isPlain: Bool) -> HeadAction
     {
         guard phase == .head else { return .close }
-        closesAfterAnswer = !isPlain
+        // How chunk lines were written is not shown to us, and the library takes bare LF in them.
+        closesAfterAnswer = !isPlain || framing.isChunked
         self.bodyLimit = bodyLimit
         discardLimit =
             bodyLimit.multipliedReportingOverflow(by: discardFactor).overflow ? .max : bodyLimit * discardFactor

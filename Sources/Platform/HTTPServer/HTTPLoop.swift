@@ -102,7 +102,7 @@ final class HTTPLoop {
             listener: listener,
             pool_bytes: limits.poolBytes,
             connection_limit: UInt32(clamping: limits.maxConnections),
-            idle_seconds: Self.backstopSeconds,
+            idle_seconds: limits.backstopSeconds,
             sends_date: limits.sendsDate
         )
         var callbacks = Self.callbacks(context: Unmanaged.passUnretained(self).toOpaque())
@@ -114,8 +114,6 @@ final class HTTPLoop {
         return true
     }
 
-    /// The library's own idle timeout. It only matters if a deadline of ours were forgotten.
-    private static let backstopSeconds: UInt32 = 120
     private static let tickMilliseconds: Int32 = 100
     /// After this many turns without a callback a library that does not want to wait is made to: an over-long chunk
     /// line makes it ask to run again at once until the connection dies.
@@ -180,7 +178,6 @@ final class HTTPLoop {
     }
 
     private func publish() {
-        metrics.isDraining = isDraining
         let metrics = metrics
         board.metrics.withLock { $0 = metrics }
         if isDraining, metrics.openConnections == 0 { board.drained.open() }

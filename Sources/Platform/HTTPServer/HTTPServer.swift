@@ -72,7 +72,11 @@ package final class HTTPServer: Sendable {
     /// Newcomers that wait in the kernel while the loop is busy or at its connection limit.
     private static let backlog: Int32 = 1_024
 
-    deinit { _ = end() }
+    deinit {
+        // Let go of without a stop. The loop holds no reference to this, so its own thread only comes here when a
+        // service let go of the last one.
+        if let thread = end(), !thread.isCurrent { thread.join() }
+    }
 
     /// Begins to serve. A second call changes nothing.
     package func start() {

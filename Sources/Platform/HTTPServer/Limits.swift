@@ -55,6 +55,12 @@ extension HTTPServer {
         /// The library's memory for one connection: the answer's head must fit beside the request's.
         var poolBytes: Int { max(2 * maxHeaderBytes, 4_096) }
 
+        /// The library's own idle timeout: above all of ours, for the day one is forgotten.
+        var backstopSeconds: UInt32 {
+            let longest = [firstTimeout, headTimeout, bodyTimeout, writeTimeout, idleTimeout].max() ?? .zero
+            return UInt32(clamping: max(120, longest.components.seconds + 60))
+        }
+
         /// From this many connections on a newcomer evicts.
         var evictionThreshold: Int { max(1, maxConnections - maxConnections / 10) }
     }

@@ -281,12 +281,21 @@ final class ConsumerLoop {
     }
 
     private func admit(_ offsets: [TopicPartition: Int64]) -> [TopicPartition: Int64] {
-        let (send, foreign, known) = assignment.admit(offsets)
-        if !foreign.isEmpty {
-            handler.commitCompleted(foreign, error: KafkaError(.notAssigned, "partitions that are not ours"))
+        let admission = assignment.admit(offsets)
+        if !admission.foreign.isEmpty {
+            handler.commitCompleted(
+                admission.foreign,
+                error: KafkaError(.notAssigned, "partitions that are not ours")
+            )
         }
-        if !known.isEmpty { handler.commitCompleted(known, error: nil) }
-        return send
+        if !admission.overtaken.isEmpty {
+            handler.commitCompleted(
+                admission.overtaken,
+                error: KafkaError(.cancelled, "a later offset is on its way", isRetriable: true)
+            )
+        }
+        if !admission.known.isEmpty { handler.commitCompleted(admission.known, error: nil) }
+        return admission.send
     }
 
     private func committed(_ event: OpaquePointer) {
@@ -305,7 +314,7 @@ final class ConsumerLoop {
 
     private func settle(_ offsets: [TopicPartition: Int64], _ error: KafkaError?) {
         guard !offsets.isEmpty else { return }
-        if error != nil { assignment.forget(offsets.keys) }
+        if error == nil { assignment.acknowledge(offsets) } else { assignment.forget(offsets.keys) }
         handler.commitCompleted(offsets, error: error)
     }
 

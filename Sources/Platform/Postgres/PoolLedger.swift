@@ -131,7 +131,11 @@ struct PoolLedger<Work: PoolWork> {
     /// What the seat's thread does next. A seat told to wait is idle until woken.
     mutating func next(_ seat: Int, now: MonotonicInstant) -> Step {
         seats[seat].isIdle = false
-        if phase == .stopping || (phase == .draining && waiting == 0) { return .stop }
+        if phase == .stopping || (phase == .draining && waiting == 0) {
+            // Another seat may still bring back what it has in hand, and must not wait for one that is gone.
+            if prober == seat { prober = nil }
+            return .stop
+        }
         guard seats[seat].isConnected else { return nextAttempt(of: seat, now: now) }
         if seats[seat].generation < generation || now >= seats[seat].expiry { return .disconnect }
         if let works = take(for: seat) { return .work(works) }

@@ -49,9 +49,11 @@ struct OutcomeTable: Sendable {
         switch failure {
         case .plaid(let failure): plaid(failure, age: age)
         case .postgres(let error): postgres(error)
-        case .store(let error):
-            // A key that is not configured, a row changed by other hands: nothing is wrong with the event.
+        case .store(let error) where error.isProgramFault:
+            // A key that is not configured, or a library that fails: nothing is wrong with the event.
             .pauseAll(for: Self.globalPause, reason: "the database holds what this program cannot read: \(error)")
+        // One row changed by other hands must not hold all others.
+        case .store(let error): park("store", "unreadable_row", "\(error)")
         case .kafka(let error): kafka(error)
         case .unknownUser:
             park("user", "unknown_user", "no row names this user: checkctl users add, then replay")

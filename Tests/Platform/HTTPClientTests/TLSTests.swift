@@ -17,6 +17,18 @@ import Testing
         }
     }
 
+    @Test func `a new connection continues the session of an older one`() async throws {
+        try await Fixture.with(
+            .tls,
+            script: { visit in while visit.request() != nil { visit.answer() } }
+        ) { fixture in
+            _ = try await fixture.send()
+            _ = try await fixture.send { $0.needsFreshConnection = true }
+            #expect(fixture.server.connections == 2)
+            try await fixture.front?.resumption()
+        }
+    }
+
     @Test func `a certificate of an unknown authority is a global fault, and nothing is sent`() async throws {
         let stranger = try await TestAuthority.make()
         try await Fixture.with(

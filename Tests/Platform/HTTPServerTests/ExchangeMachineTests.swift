@@ -9,7 +9,7 @@ private enum Event: CaseIterable {
     case requestBegan
     case headRefused
     case headAnsweredWithoutBody, headAnsweredWithBody, headAnsweredExpecting, headAnsweredTooLong
-    case accepted, acceptedOddly, acceptedTooLong, acceptedAbsurd, acceptedTooLongExpecting
+    case accepted, acceptedChunked, acceptedOddly, acceptedTooLong, acceptedAbsurd, acceptedTooLongExpecting
     case bodyWithin, bodyOver, bodyFarOver
     case bodyRefused
     case bodyEnded
@@ -55,7 +55,8 @@ extension ExchangeMachine {
         case .headAnsweredWithBody: return answered(20)
         case .headAnsweredExpecting: return answered(1, expects: true)
         case .headAnsweredTooLong: return answered(21)
-        case .accepted: return accept(nil)
+        case .accepted: return accept(10)
+        case .acceptedChunked: return accept(nil)
         case .acceptedOddly: return accept(10, plain: false)
         case .acceptedTooLong: return accept(40)
         case .acceptedAbsurd: return accept(41)
@@ -113,6 +114,7 @@ extension ExchangeMachine {
             .headAnsweredExpecting: (.answering, .answer(404)),
             .headAnsweredTooLong: (.answering, .answer(404)),
             .accepted: (.body, .readBody),
+            .acceptedChunked: (.body, .readBody),
             .acceptedOddly: (.body, .readBody),
             .acceptedTooLong: (.body, .readBody),
             .acceptedAbsurd: (.answering, .answer(413)),
@@ -150,7 +152,7 @@ extension ExchangeMachine {
     private static func refusal(of event: Event) -> Outcome {
         switch event {
         case .headRefused, .headAnsweredWithoutBody, .headAnsweredWithBody, .headAnsweredExpecting,
-            .headAnsweredTooLong, .accepted, .acceptedOddly, .acceptedTooLong, .acceptedAbsurd,
+            .headAnsweredTooLong, .accepted, .acceptedChunked, .acceptedOddly, .acceptedTooLong, .acceptedAbsurd,
             .acceptedTooLongExpecting, .bodyEnded:
             .close
         case .bodyWithin, .bodyOver, .bodyFarOver: .data(.cut)
@@ -220,10 +222,11 @@ extension ExchangeMachine {
         #expect(seen.count > 100)
     }
 
-    @Test func `closes after every answer to a head that is refused, odd or too long`() {
+    @Test func `closes after every answer to a head that is refused, odd, chunked or too long`() {
         let closing: [Event] = [
             .headRefused, .headAnsweredWithoutBody, .headAnsweredWithBody, .headAnsweredExpecting,
-            .headAnsweredTooLong, .acceptedOddly, .acceptedTooLong, .acceptedAbsurd, .acceptedTooLongExpecting,
+            .headAnsweredTooLong, .acceptedChunked, .acceptedOddly, .acceptedTooLong, .acceptedAbsurd,
+            .acceptedTooLongExpecting,
         ]
         for event in closing {
             var machine = ExchangeMachine.inPhase(.head)

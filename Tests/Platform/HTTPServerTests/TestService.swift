@@ -43,30 +43,29 @@ final class HookService: HTTPService {
     func abandoned(_ exchange: Exchange) { abandonments.withLock { $0.append(exchange) } }
 }
 
-/// Values handed from one thread to another in order, each waited for with a deadline.
+/// Values handed to one thread at a time, in order, each waited for with a deadline.
 final class Handover<Value: Sendable>: Sendable {
     private let box = Mailbox<Value>(capacity: 100_000)
+    /// Taken out of the box, not yet handed on.
+    private let rest = Locked<[Value]>([])
 
     func put(_ value: Value) { _ = box.push(value) }
 
-    func take(within limit: Duration = .seconds(10)) throws -> Value {
-        var values: [Value] = []
-        guard box.wait(into: &values, until: MonotonicClock.system.now() + limit) == .elements, values.count == 1 else {
-            throw RawClient.Failure("expected one value, got \(values.count)")
-        }
-        return values[0]
-    }
+    func take(within limit: Duration = .seconds(10)) throws -> Value { try take(1, within: limit)[0] }
 
-    /// Exactly `count` values, however they come.
     func take(_ count: Int, within limit: Duration = .seconds(10)) throws -> [Value] {
         let deadline = MonotonicClock.system.now() + limit
-        var values: [Value] = []
+        var values = rest.withLock { rest in
+            defer { rest = [] }
+            return rest
+        }
+        defer { rest.withLock { $0 = Array(values.dropFirst(count)) } }
         while values.count < count {
             guard box.wait(into: &values, until: deadline) == .elements else {
                 throw RawClient.Failure("expected \(count) values, got \(values.count)")
             }
         }
-        return values
+        return Array(values.prefix(count))
     }
 }
 

@@ -204,6 +204,34 @@ struct RealKafkaTests {
         #expect(handlers.0.told.value.assigned.isEmpty)
     }
 
+    @Test func `a topic that is missing is told, and read and written without a restart when it comes`() async throws {
+        let server = try await sharedServer.value
+        let handler = RecordingHandler()
+        let consumer = try Consumer(
+            settings: settings(server),
+            group: "later",
+            topics: ["later"],
+            tuning: .standard,
+            handler: handler
+        )
+        consumer.start()
+        let missing = try await handler.told.first("the fault") { $0.errors.first }
+        #expect(missing.code == .unknownTopic && missing.isRetriable)
+        let producer = try Producer(settings: settings(server), tuning: .receiver)
+        let (error, took) = await measured {
+            await kafkaError { _ = try await producer.publish(ProducerRecord("later", "a")) }
+        }
+        #expect(error?.code == .unknownTopic && error?.mayBeStored == false, "\(String(describing: error))")
+        #expect(took < .seconds(5), "\(took)")
+        #expect(producer.topicsReady(["later"])["later"]?.isReady == false)
+        try await makeTopic("later", partitions: 1, on: server)
+        try await eventually("ready") { producer.topicsReady(["later"])["later"]?.isReady == true }
+        _ = try await producer.publish(ProducerRecord("later", "b"))
+        #expect(try await handler.records(1, within: .seconds(30)).map(\.text) == ["b"])
+        try await close(consumer)
+        try await close(producer)
+    }
+
     @Test func `a frozen member is put out, loses its partitions, and cannot commit them`() async throws {
         let server = try await sharedServer.value
         try await makeTopic("lost", partitions: 1, on: server)

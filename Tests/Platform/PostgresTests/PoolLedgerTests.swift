@@ -155,4 +155,17 @@ import Testing
         _ = ledger.connected(0, expiry: .distantFuture, now: start)
         #expect(waits(ledger.next(0, now: start)) == .distantFuture)
     }
+
+    @Test func `a seat that stops while it probes leaves the probing to one with work in hand`() {
+        var ledger = connected([.general, .write])
+        _ = ledger.disconnected(0, lost, now: start)
+        #expect(connects(ledger.next(0, now: start)))
+        _ = ledger.connectFailed(0, lost, jitter: 0.9, now: start)
+        _ = ledger.drain()
+        guard case .stop = ledger.next(0, now: start) else { return #expect(Bool(false)) }
+        _ = ledger.disconnected(1, lost, now: start)
+        _ = ledger.requeue([Work(id: 1, role: .write)])
+        let later = start + .seconds(1)
+        #expect(connects(ledger.next(1, now: later)))
+    }
 }
