@@ -177,7 +177,7 @@ let testTargets: [Target] = [
     .executableTarget(
         name: "benchmarks",
         dependencies: [
-            "Basics", "Kafka", "Postgres", "HTTPClient", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents",
+            "Basics", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents",
             "ReportStore", "TestSupport",
         ],
         path: "Tests/Benchmarks"
