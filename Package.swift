@@ -31,7 +31,7 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency])
 let cLibraries: [Target] = [
     library("CLinux", links: []),
     library("CKafka", links: ["rdkafka"]),
-    library("CPostgres", links: ["pq"]),
+    library("CPostgres", links: ["pq", "ssl"]),
     library("CCurl", links: ["curl"]),
     library("CMicrohttpd", links: ["microhttpd"]),
     library("CCrypto", links: ["crypto"]),
@@ -92,13 +92,13 @@ let modules: [Target] = [
 ]
 
 let programs: [Target] = [
-    program("webhook-receiver", ["WebhookReceiver", "ServiceKit"]),
-    program("base-report-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("income-insights-consumer", ["ReportConsumer", "ServiceKit"]),
-    program("partner-insights-consumer", ["ReportConsumer", "ServiceKit"]),
+    program("webhook-receiver", ["WebhookReceiver"]),
+    program("base-report-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("income-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
+    program("partner-insights-consumer", ["PlaidAPI", "ReportConsumer"]),
     program("sandbox", ["PlaidSandbox", "ServiceKit"]),
     program("embedded-broker", ["Basics", "Kafka", "PipelineEvents", "ServiceKit"]),
-    program("checkctl", ["OperatorCommands", "ServiceKit"]),
+    program("checkctl", ["OperatorCommands"]),
 ]
 
 let testTargets: [Target] = [
@@ -127,7 +127,7 @@ let testTargets: [Target] = [
         "Runtime",
         "ServiceKitTests",
         [
-            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "ServiceKit",
+            "Basics", "Cryptography", "HTTPServer", "HTTPClient", "Kafka", "Postgres", "JSON", "PlaidAPI", "ServiceKit",
             "service-probe",
         ]
     ),

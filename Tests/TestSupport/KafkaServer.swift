@@ -143,13 +143,17 @@ package final class KafkaServer: Sendable {
     // MARK: Files
 
     /// Waits for the end of its input, which comes with the end of the test process whatever ends it, and then kills
-    /// what works in the folder.
+    /// what works in the folder and removes it. In the background, since children known to the test process are
+    /// killed when that ends.
     private static let janitorScript = """
-        cat > /dev/null
-        for process in /proc/[0-9]*; do
-            if [ "$(readlink "$process/cwd")" = "$1" ]; then kill -9 "${process#/proc/}"; fi
-        done
-        rm -rf "$1"
+        exec 3<&0
+        (
+            cat <&3 > /dev/null
+            for process in /proc/[0-9]*; do
+                if [ "$(readlink "$process/cwd")" = "$1" ]; then kill -9 "${process#/proc/}"; fi
+            done
+            rm -rf "$1"
+        ) 2> /dev/null &
         """
 
     private static func configuration(
@@ -179,6 +183,8 @@ package final class KafkaServer: Sendable {
         share.coordinator.state.topic.replication.factor=\(min(nodes, 3))
         share.coordinator.state.topic.min.isr=\(min(nodes, 2))
         group.initial.rebalance.delay.ms=0
+        broker.session.timeout.ms=4000
+        broker.heartbeat.interval.ms=500
         message.max.bytes=2097152
         num.network.threads=2
         num.io.threads=2

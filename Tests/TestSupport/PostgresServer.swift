@@ -138,6 +138,29 @@ package final class PostgresServer: Sendable {
         return "\(kind)_\(number)"
     }
 
+    /// Makes a certificate for `localhost` and turns TLS on for new sessions. Returns the certificate's file, to be
+    /// given as `sslrootcert`.
+    package func enableTLS() async throws -> String {
+        let certificate = "\(folder)/server.crt"
+        let openssl = try tools.run(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                "subjectAltName=DNS:localhost", "-keyout", "\(folder)/server.key", "-out", certificate,
+            ],
+            in: folder
+        )
+        guard try await openssl.exit().code == 0 else {
+            throw ChildProcess.Failure(description: "openssl failed:\n\(openssl.text)")
+        }
+        for setting in ["ssl_cert_file = '\(certificate)'", "ssl_key_file = '\(folder)/server.key'", "ssl = on"] {
+            try await sql("alter system set \(setting)")
+        }
+        try await sql("select pg_reload_conf()")
+        _ = try await logLine(containing: "\"ssl\" changed to")
+        return certificate
+    }
+
     // MARK: Faults
 
     /// The postmaster's process.
@@ -275,7 +298,7 @@ private struct Tools: Sendable {
         }
     }
 
-    func path(_ program: String) -> String { "\(folder)/\(program)" }
+    func path(_ program: String) -> String { program.hasPrefix("/") ? program : "\(folder)/\(program)" }
 
     /// A folder with a short path (socket paths end at 107 bytes), owned by whom the server runs as.
     func makeFolder() throws -> String {

@@ -14,7 +14,7 @@ create table reports (
     -- the user's canonical id (plaid_users.user_id), or the webhook's where no row names the user
     user_id             text collate "C" not null,
     client_report_id    text,
-    -- for ordering: rounded to microseconds
+    -- for ordering: cut to microseconds
     generated_at        timestamptz,
     -- for identity: as the report spells it, up to nanoseconds
     generated_at_text   text,

@@ -162,6 +162,25 @@ package final class PlaidClient: Sendable {
         return accounts
     }
 
+    // MARK: Sandbox
+
+    /// Has Plaid's sandbox sign and send one webhook of the CHECK_REPORT family about a user.
+    package func fireWebhook(
+        code: String,
+        user: UserReference,
+        url: String,
+        deadline: MonotonicInstant? = nil
+    ) async throws(PlaidFailure) {
+        var request = request("/sandbox/user/fire_webhook", timeouts: .report, deadline: deadline) { writer in
+            writer.field("webhook_type", "CHECK_REPORT")
+            writer.field("webhook_code", code)
+            writer.field("webhook", url)
+            writer.field(user.field.name, user.field.value)
+        }
+        request.isRepeatable = false
+        _ = try await answer(to: request)
+    }
+
     // MARK: Verification keys
 
     /// Looks a webhook verification key up; 2.5 s in all.

@@ -46,7 +46,7 @@ package struct Migrator: Sendable {
     /// One lock for all migrators of a database: "checkpip" in ASCII.
     static let advisoryLock: Int64 = 0x6368_6563_6B70_6970
     /// For each statement that changes a table: behind it in the queue stand all of that table's readers.
-    static let lockTimeout = "5s"
+    package var lockTimeout: Duration = .seconds(5)
     /// Tries of one migration that found its tables locked.
     static let lockAttempts = 5
 
@@ -88,7 +88,7 @@ package struct Migrator: Sendable {
         try session.execute("set statement_timeout = 0", deadline: deadline)
         try session.execute("set lock_timeout = 0", deadline: deadline)
         _ = try session.query(SQLStatement("select pg_advisory_lock($1)", .int8(Self.advisoryLock)), deadline: deadline)
-        try session.execute("set lock_timeout = '\(Self.lockTimeout)'", deadline: deadline)
+        try session.execute("set lock_timeout = \(lockTimeout.inMilliseconds)", deadline: deadline)
         try session.execute(Self.bookkeeping, deadline: deadline)
         let todo = try pending(session, deadline: deadline)
         for migration in todo {

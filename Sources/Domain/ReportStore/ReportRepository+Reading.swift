@@ -27,26 +27,31 @@ extension ReportRepository {
 
     /// The newest reports by fetch time.
     package func list(_ filter: ReportFilter, deadline: MonotonicInstant) async throws -> [StoredReportReference] {
-        let result = try await pool.query(
-            .reading(
-                """
-                select \(Self.referenceColumns) from reports r
-                 where r.environment = $1
-                   and ($2::text is null or r.user_id = $2 or r.user_id in (
-                       select b.alias from plaid_user_aliases a join plaid_user_aliases b using (plaid_user)
-                        where a.environment = $1 and a.alias = $2))
-                   and ($3::text is null or r.product = $3)
-                   and ($4::timestamptz is null or r.fetched_at > $4)
-                 order by r.fetched_at desc, r.report_id limit $5
-                """,
-                .text(environment.rawValue),
-                .optional(filter.userID),
-                .optional(filter.product),
-                .optional(filter.fetchedAfter),
-                .int8(Int64(min(max(filter.limit, 1), Self.maxListed)))
-            ),
-            deadline: deadline
+        var conditions = ["r.environment = $1"]
+        var parameters: [SQLValue] = [.text(environment.rawValue)]
+        // Each condition only where it is asked for: a plan for "all or this user" could use no index.
+        if let userID = filter.userID {
+            parameters.append(.text(userID))
+            conditions.append("r.user_id = any (\(Self.idsOfUser("$\(parameters.count)")))")
+        }
+        if let product = filter.product {
+            parameters.append(.text(product))
+            conditions.append("r.product = $\(parameters.count)")
+        }
+        if let fetchedAfter = filter.fetchedAfter {
+            parameters.append(.timestamp(fetchedAfter))
+            conditions.append("r.fetched_at > $\(parameters.count)")
+        }
+        parameters.append(.int8(Int64(min(max(filter.limit, 1), Self.maxListed))))
+        var statement = SQLStatement(
+            """
+            select \(Self.referenceColumns) from reports r where \(conditions.joined(separator: " and "))
+             order by r.fetched_at desc, r.report_id limit $\(parameters.count)
+            """,
+            parameters: parameters
         )
+        statement.isReading = true
+        let result = try await pool.query(statement, deadline: deadline)
         return try result.rows.map { try Self.reference($0) }
     }
 

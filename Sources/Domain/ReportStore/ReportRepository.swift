@@ -112,10 +112,7 @@ package struct ReportRepository: Sendable {
             .reading(
                 """
                 select \(Self.referenceColumns) from reports r
-                 where r.environment = $1 and r.product = $3 and r.user_id = any (array(
-                       select b.alias from plaid_user_aliases a join plaid_user_aliases b using (plaid_user)
-                        where a.environment = $1 and a.alias = $2
-                       union all select $2))
+                 where r.environment = $1 and r.product = $3 and r.user_id = any (\(Self.idsOfUser("$2")))
                  order by r.covers_received_at desc, r.fetched_at desc limit 1
                 """,
                 .text(environment.rawValue),
@@ -197,6 +194,15 @@ package struct ReportRepository: Sendable {
             .bool(report.strictJSON),
             .optional(report.webhookEventID)
         )
+    }
+
+    /// Every id of the user that goes by `parameter`, itself included, as an array: so the index serves each of them.
+    /// The environment is `$1`.
+    static func idsOfUser(_ parameter: String) -> String {
+        """
+        array(select b.alias from plaid_user_aliases a join plaid_user_aliases b using (plaid_user)
+               where a.environment = $1 and a.alias = \(parameter) union all select \(parameter))
+        """
     }
 
     static let referenceColumns = """

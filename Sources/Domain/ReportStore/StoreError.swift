@@ -12,12 +12,24 @@ package enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownKey(SealingKeyID, table: String, column: String)
     /// A sealed value does not open: altered, or copied from another row.
     case tampered(table: String, column: String)
+    /// The cipher itself failed.
+    case cipherFailed(table: String, column: String)
+
+    /// True when the program, its settings or its library are to blame, so that every such value fails alike: pause.
+    /// False when one row is: going on without it harms nobody else.
+    package var isProgramFault: Bool {
+        switch self {
+        case .unknownKey, .cipherFailed: true
+        case .unreadable, .tampered: false
+        }
+    }
 
     package var description: String {
         switch self {
         case .unreadable(let table, let column): "\(table).\(column) holds an unexpected value"
         case .unknownKey(let id, let table, let column): "\(table).\(column) is sealed with the unknown key \(id)"
         case .tampered(let table, let column): "\(table).\(column) is not what was sealed there"
+        case .cipherFailed(let table, let column): "\(table).\(column) could not be opened: the cipher failed"
         }
     }
 }

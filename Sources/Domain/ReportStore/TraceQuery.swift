@@ -62,8 +62,9 @@ package struct TraceQuery: Sendable {
 
     private static let sql = """
         with known as (
-            select u.id from plaid_users u where u.environment = $1 and (u.client_user_id = $2 or exists (
-                   select from plaid_user_aliases a where a.plaid_user = u.id and a.alias = $2))
+            select coalesce(
+                   (select plaid_user from plaid_user_aliases where environment = $1 and alias = $2),
+                   (select id from plaid_users where environment = $1 and client_user_id = $2)) as id
         ), ids as (
             select alias as id from plaid_user_aliases where plaid_user in (select id from known)
             union select $2

@@ -1,4 +1,4 @@
-// What operators and onboarding do to users: add, remove, seal anew.
+// What operators and onboarding do to users: add and remove.
 
 package import Basics
 import Cryptography
@@ -40,7 +40,7 @@ extension UserRepository {
     ///
     /// - Parameters:
     ///   - clientUserID: The lender's own id of the user.
-    ///   - userToken: The legacy API's token; nil keeps what there is.
+    ///   - userToken: The legacy API's token; nil or empty keeps what there is.
     /// - Returns: What was done, and the user's canonical id now.
     package func add(
         userID: String,
@@ -70,7 +70,7 @@ extension UserRepository {
                 byClient: byClient,
                 transaction
             )
-            if let userToken { try repository.setToken(userToken, rowID: rowID, transaction) }
+            if let userToken, !userToken.isEmpty { try repository.setToken(userToken, rowID: rowID, transaction) }
             return (addition, canonicalID: try repository.settle(rowID, transaction))
         }
     }
@@ -92,43 +92,6 @@ extension UserRepository {
             deadline: deadline
         )
         return result.affected > 0
-    }
-
-    /// Seals the next tokens with the first key, in pages: call with the last page's end until it is nil.
-    ///
-    /// - Returns: How many were sealed anew, and where the next page begins.
-    /// - Throws: ``StoreError/unknownKey(_:table:column:)`` when a token's key is no longer configured.
-    package func resealTokens(
-        after: Int64 = 0,
-        page: Int = 200,
-        deadline: MonotonicInstant
-    ) async throws -> (resealed: Int, next: Int64?) {
-        let repository = self
-        return try await pool.transaction(deadline: deadline, attempts: 5) { transaction in
-            let rows = try transaction.execute(
-                SQLStatement(
-                    """
-                    select id, user_token from plaid_users
-                     where environment = $1 and id > $2 and user_token is not null order by id limit $3 for update
-                    """,
-                    .text(repository.environment.rawValue),
-                    .int8(after),
-                    .int8(Int64(max(1, page)))
-                )
-            ).rows
-            var resealed = 0
-            var last: Int64?
-            for row in rows {
-                let reader = RowReader(row: row, table: Self.table)
-                let rowID = try reader.int(0, "id")
-                let sealed = try reader.bytes(1, Self.tokenColumn)
-                last = rowID
-                guard repository.keyRing.isOutdated(sealed) else { continue }
-                try repository.setToken(try repository.open(sealed, rowID: rowID), rowID: rowID, transaction)
-                resealed += 1
-            }
-            return (resealed, rows.count < page ? nil : last)
-        }
     }
 
     // MARK: Inside the transaction
@@ -221,23 +184,6 @@ extension UserRepository {
                 .text(environment.rawValue),
                 .text(alias),
                 .int8(rowID)
-            )
-        )
-    }
-
-    /// Sealed for this row: the row's number never changes, its ids may.
-    private func setToken(_ token: Secret, rowID: Int64, _ transaction: borrowing PostgresTransaction) throws {
-        let sealed = try keyRing.seal(
-            token.bytes,
-            table: Self.table,
-            column: Self.tokenColumn,
-            row: String(rowID)
-        )
-        _ = try transaction.execute(
-            SQLStatement(
-                "update plaid_users set user_token = $2, updated_at = now() where id = $1",
-                .int8(rowID),
-                .bytes(sealed)
             )
         )
     }

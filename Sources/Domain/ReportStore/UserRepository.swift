@@ -79,9 +79,9 @@ package struct UserRepository: Sendable {
         let result = try await pool.query(
             .reading(
                 """
-                \(Self.summarySelect) where environment = $1 and (client_user_id = $2 or id in (
-                    select plaid_user from plaid_user_aliases where environment = $1 and alias = $2))
-                 order by client_user_id is not distinct from $2 limit 1
+                \(Self.summarySelect) where id = coalesce(
+                    (select plaid_user from plaid_user_aliases where environment = $1 and alias = $2),
+                    (select id from plaid_users where environment = $1 and client_user_id = $2))
                 """,
                 .text(environment.rawValue),
                 .text(id)
@@ -89,20 +89,6 @@ package struct UserRepository: Sendable {
             deadline: deadline
         )
         return try result.rows.first.map { try Self.summary($0) }
-    }
-
-    // MARK: Tokens
-
-    func open(_ sealed: [UInt8], rowID: Int64) throws(StoreError) -> Secret {
-        do {
-            return Secret(
-                bytes: try keyRing.open(sealed, table: Self.table, column: Self.tokenColumn, row: String(rowID))
-            )
-        } catch .unknownKey(let id) {
-            throw .unknownKey(id, table: Self.table, column: Self.tokenColumn)
-        } catch {
-            throw .tampered(table: Self.table, column: Self.tokenColumn)
-        }
     }
 
     private static let summarySelect = """

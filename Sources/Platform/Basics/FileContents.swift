@@ -18,8 +18,10 @@ package enum FileReadError: Error, Sendable, Equatable, CustomStringConvertible 
 }
 
 package enum FileContents {
-    /// The bytes of the file at `path`. Blocks for the disk; pipes and devices are accepted unless they are folders,
+    /// The bytes of the file at `path`. Blocks for the disk, or for the writer of a pipe: pipes are read to their end,
     /// so that `/dev/stdin` and process substitution work.
+    ///
+    /// - Parameter limit: A longer file is refused, whatever its size claims to be.
     package static func read(_ path: String, limit: Int) throws(FileReadError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system(errno: errno) }

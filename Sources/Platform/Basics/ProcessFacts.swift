@@ -1,6 +1,7 @@
 // What the kernel says about this process, for metrics.
 
 import CLinux
+import Glibc
 
 package enum ProcessFacts {
     /// Processor time since the start, in seconds.
@@ -18,5 +19,12 @@ package enum ProcessFacts {
     package static var virtualBytes: Int? {
         let bytes = clinux_virtual_bytes()
         return bytes < 0 ? nil : Int(bytes)
+    }
+
+    /// The path of the running executable; empty without /proc.
+    package static var executablePath: String {
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        return String(validating: buffer[..<max(0, count)], as: UTF8.self) ?? ""
     }
 }

@@ -93,7 +93,6 @@ enum AnswerTimes {
     /// Reads a number of seconds, an HTTP date or an ISO time; nil for anything else.
     /// - Parameter now: The server's clock where known: dates are its own.
     static func retryAfter(_ text: String, now: Timestamp) -> Duration? {
-        let text = text.filter { $0 != "\t" }
         if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
             return min(.seconds(Int64(text) ?? .max / 4), maxRetryAfter)
         }

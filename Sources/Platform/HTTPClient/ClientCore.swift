@@ -45,11 +45,17 @@ final class ClientCore: Sendable {
     let wallClock: WallClock
     let mailbox: Mailbox<ClientCommand>
     let wake: EventDescriptor
+    let lookUp: NameResolver.LookUp
     private let handle: LoopHandle
     private let state = Locked(State())
     private let ended = Latch()
 
-    init(settings: HTTPClientSettings, clock: MonotonicClock, wallClock: WallClock) throws(HTTPClientError) {
+    init(
+        settings: HTTPClientSettings,
+        clock: MonotonicClock,
+        wallClock: WallClock,
+        lookUp: @escaping NameResolver.LookUp
+    ) throws(HTTPClientError) {
         if let unfitness = HTTPClientLibrary.unfitness { throw HTTPClientError(.local, message: unfitness) }
         try CertificateBundle.check(settings.caFile)
         let wake = EventDescriptor()
@@ -60,6 +66,7 @@ final class ClientCore: Sendable {
         self.clock = clock
         self.wallClock = wallClock
         self.wake = wake
+        self.lookUp = lookUp
         self.handle = handle
         // A submission, a cancellation and a grant each: more cannot wait at once, and the sweep finds what a full
         // box refused.
@@ -169,11 +176,12 @@ final class ClientCore: Sendable {
         job.completion(result)
     }
 
-    func publish(_ counts: cp_loop_counts, inFlight: Int, waiting: Int, paused: Int) {
+    func publish(_ counts: cp_loop_counts, inFlight: Int, waiting: Int, paused: Int, sweeps: Int) {
         state.withLock { state in
             state.metrics.inFlight = inFlight
             state.metrics.waiting = waiting
             state.metrics.paused = paused
+            state.metrics.sweeps = sweeps
             state.metrics.connectionsOpened = Int(counts.opened)
             state.metrics.connectionsOpen = Int(counts.open)
             state.metrics.connectionsIdle = Int(counts.idle)

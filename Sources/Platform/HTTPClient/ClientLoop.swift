@@ -1,4 +1,20 @@
 // The client's thread: libcurl's loop between a mailbox and finished results.
+//
+// Files: HTTPClient (the face) - ClientCore (shared by callers and thread) - ClientLoop (the thread) - Transfer (one
+// request in libcurl) - AnswerHead, FailureReading (what came of it) - BodyBudget - NameResolver - RequestCheck.
+// In C: loop.c (epoll, sockets), transfer.c (every option, the body sink). One lock at a time, everywhere.
+//
+// Not obvious:
+// - libcurl may be entered from this thread outside its callbacks only; the body hook runs inside one, so it
+//   decides and returns, and the budget's grant comes back as a command.
+// - An idle connection stays in the epoll set, and any event on it kills it (loop.c). A paused transfer's
+//   connection looks idle to libcurl; both `on_socket` and `cp_loop_hold` must know better.
+// - Idle events are served before all others of a batch, and transfers pick connections only after that: what came
+//   on a connection before a request was submitted is never taken for that request's answer.
+// - Connections being made are counted by transfers that have not reached `on_ready`: a transfer that reuses one
+//   passes within a turn, so the bound slows cold starts alone.
+// - The retained address list is read in a transfer's first step, hence `cp_loop_run_due` right after its start.
+// - Callers are told at the end of a turn, after freed places are taken again and the figures are published.
 
 import Basics
 import CCurl
@@ -22,13 +38,17 @@ final class ClientLoop {
     /// Ended in this turn.
     private var results: [(ClientJob, Result<HTTPClientResponse, HTTPClientError>)] = []
     private var nextSweep: MonotonicInstant
+    private var sweeps = 0
+    private var paused = 0
+    /// Something may have finished outside a turn's own serving.
+    private var mustLookAgain = false
 
     init(core: ClientCore, handle: LoopHandle) {
         self.core = core
         self.handle = handle.pointer
         settings = core.settings
         let wake = core.wake
-        resolver = NameResolver { wake.signal() }
+        resolver = NameResolver(lookUp: core.lookUp) { wake.signal() }
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
     }
 
@@ -47,8 +67,8 @@ final class ClientLoop {
         handOutFinished()
         takeCommands()
         if woken { takeAddresses() }
-        startWaiting()
         if MonotonicClock.system.now() >= nextSweep { sweep() }
+        startWaiting()
         publish()
         tellCallers()
         guard let closeBy = core.closeBy else { return true }
@@ -59,6 +79,10 @@ final class ClientLoop {
 
     /// Until the next sweep while anything is in hand, else until woken.
     private func waitMilliseconds() -> Int32 {
+        if mustLookAgain {
+            mustLookAgain = false
+            return 0
+        }
         if isEmpty, core.closeBy == nil { return -1 }
         let left = nextSweep - MonotonicClock.system.now()
         return Int32(clamping: max(0, left.inMilliseconds + 1))
@@ -119,6 +143,7 @@ final class ClientLoop {
     private func start(_ job: ClientJob) {
         if job.token.isCancelled { return ended(job, .failure(ClientLoop.cancelled)) }
         let now = core.clock.now()
+        if now >= job.end.at { return ended(job, .failure(ClientLoop.tooLate(job))) }
         let mailbox = core.mailbox
         let transfer = Transfer(job: job, budget: settings.bodyBudget, now: now) { [id = job.id] in
             _ = mailbox.push(.granted(id))
@@ -134,6 +159,7 @@ final class ClientLoop {
             // libcurl reads the list in a transfer's first step; the next request must find it read.
             addresses.noteTold(job.target)
             _ = cp_loop_run_due(handle)
+            mustLookAgain = true
         }
     }
 
@@ -175,9 +201,10 @@ final class ClientLoop {
     /// Removes and returns the jobs that have not been started and match.
     private func takeWaiting(where matches: (ClientJob) -> Bool) -> [ClientJob] {
         var taken = ready.remove(where: matches)
-        for host in unresolved.keys where unresolved[host]?.contains(where: matches) == true {
-            let found = unresolved[host]?.filter(matches) ?? []
-            unresolved[host]?.removeAll(where: matches)
+        for (host, jobs) in unresolved {
+            let found = jobs.filter(matches)
+            guard !found.isEmpty else { continue }
+            unresolved[host] = jobs.filter { !matches($0) }
             unresolvedCount -= found.count
             taken += found
         }
@@ -188,6 +215,8 @@ final class ClientLoop {
 
     private func sweep() {
         nextSweep = MonotonicClock.system.now() + ClientLoop.sweepInterval
+        sweeps += 1
+        paused = transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
         let now = core.clock.now()
         for transfer in Array(transfers.values) {
             if transfer.job.token.isCancelled {
@@ -199,11 +228,7 @@ final class ClientLoop {
             }
         }
         for job in takeWaiting(where: { $0.token.isCancelled || now >= $0.end.at }) {
-            let error =
-                job.token.isCancelled
-                ? ClientLoop.cancelled
-                : HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
-            ended(job, .failure(error))
+            ended(job, .failure(job.token.isCancelled ? ClientLoop.cancelled : ClientLoop.tooLate(job)))
         }
         failUnresolved(now)
     }
@@ -212,8 +237,7 @@ final class ClientLoop {
     private func failUnresolved(_ now: MonotonicInstant) {
         guard unresolvedCount > 0 else { return }
         let late = takeWaiting { job in
-            unresolved[job.target.host] != nil && !addresses.knows(job.target)
-                && now >= job.submittedAt + job.request.timeouts.connect
+            !addresses.knows(job.target) && now >= job.submittedAt + job.request.timeouts.connect
         }
         for job in late {
             ended(job, .failure(ClientLoop.unresolvable(job.target.host, "no answer in time")))
@@ -225,7 +249,8 @@ final class ClientLoop {
             cp_loop_read_counts(handle),
             inFlight: transfers.count,
             waiting: ready.count + unresolvedCount,
-            paused: transfers.values.reduce(0) { $0 + ($1.isWaitingForRoom ? 1 : 0) }
+            paused: paused,
+            sweeps: sweeps
         )
     }
 
@@ -246,6 +271,7 @@ final class ClientLoop {
         publish()
         tellCallers()
         cp_loop_destroy(handle)
+        resolver.join()
     }
 
     private func ended(_ job: ClientJob, _ result: Result<HTTPClientResponse, HTTPClientError>) {
@@ -261,6 +287,10 @@ final class ClientLoop {
 
     private static let cancelled = HTTPClientError(.cancelled, message: "the caller cancelled")
 
+    private static func tooLate(_ job: ClientJob) -> HTTPClientError {
+        HTTPClientError(.timeout(job.end.phase), message: "no time was left before the request could start")
+    }
+
     private static func unresolvable(_ host: String, _ reason: String) -> HTTPClientError {
         HTTPClientError(.nameResolution, code: 6, message: "the host \(host) could not be resolved: \(reason)")
     }
@@ -268,7 +298,9 @@ final class ClientLoop {
     private static func refused(_ failure: Transfer.StartFailure) -> HTTPClientError {
         switch failure {
         case .refused(let code):
-            HTTPClientError(.local, code: code, message: "libcurl refused the request with code \(code)")
+            let kind: HTTPClientError.Kind =
+                code < 1_000 ? FailureReading.kind(code: CURLcode(UInt32(code)), facts: TransferFacts()) : .local
+            return HTTPClientError(kind, code: code, message: "libcurl refused the request with code \(code)")
         }
     }
 }

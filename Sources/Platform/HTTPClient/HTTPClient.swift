@@ -15,13 +15,22 @@ package final class HTTPClient: Sendable {
     ///   - clock: What deadlines and timeouts are measured by, looked at every 250 ms.
     ///   - wallClock: What a date in `Retry-After` is compared with when the answer has no `Date`.
     /// - Throws: ``HTTPClientError`` of kind `local`: no CA bundle, no memory or descriptors, unfit libcurl.
-    package init(
+    package convenience init(
         settings: HTTPClientSettings,
         clock: MonotonicClock = .system,
         wallClock: WallClock = .system
     ) throws(HTTPClientError) {
+        try self.init(settings: settings, clock: clock, wallClock: wallClock, lookUp: NameResolver.systemLookUp)
+    }
+
+    init(
+        settings: HTTPClientSettings,
+        clock: MonotonicClock = .system,
+        wallClock: WallClock = .system,
+        lookUp: @escaping NameResolver.LookUp
+    ) throws(HTTPClientError) {
         HTTPClientLibrary.globalInit()
-        core = try ClientCore(settings: settings, clock: clock, wallClock: wallClock)
+        core = try ClientCore(settings: settings, clock: clock, wallClock: wallClock, lookUp: lookUp)
         core.start()
     }
 

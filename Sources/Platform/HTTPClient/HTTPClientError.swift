@@ -11,6 +11,8 @@ package struct HTTPClientError: Error, Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
         /// The host has no address that we could learn.
         case nameResolution
+        /// Nobody listens there, or (code 55) every kept connection was dead: then a repeat at once, with
+        /// ``HTTPClientRequest/needsFreshConnection``, is right.
         case connect
         /// The handshake failed, or what answered does not speak TLS.
         case tls

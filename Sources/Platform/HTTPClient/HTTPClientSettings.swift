@@ -58,10 +58,11 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var refused = 0
     package var inFlight = 0
     package var waiting = 0
-    /// Bodies that wait for room in the budget.
+    /// Bodies that waited for room in the budget when the clocks were last looked at.
     package var paused = 0
     /// Requests libcurl sent again by itself.
     package var silentRepeats = 0
+    /// Sockets opened; a host with addresses of both families may take two for one connection.
     package var connectionsOpened = 0
     package var connectionsOpen = 0
     package var connectionsIdle = 0
@@ -69,6 +70,8 @@ package struct HTTPClientMetrics: Sendable, Hashable {
     package var connectionsSevered = 0
     /// Body bytes of complete answers.
     package var bodyBytes = 0
+    /// Times the clocks were looked at; stands still while nothing is in hand.
+    package var sweeps = 0
 
     package init() {}
 }

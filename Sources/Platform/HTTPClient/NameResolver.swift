@@ -13,10 +13,14 @@ final class NameResolver: Sendable {
         case failure(String)
     }
 
+    /// Turns a host into addresses; may block for as long as the system's resolver does.
+    typealias LookUp = @Sendable (String) -> Answer
+
     private struct State {
         var asked: Set<String> = []
         var known: Set<String> = []
         var news: [String: Answer] = [:]
+        var thread: WorkerThread?
     }
 
     /// A client talks to a handful of hosts; more would be a bug that fills the cache.
@@ -26,26 +30,37 @@ final class NameResolver: Sendable {
 
     private let state = Locked(State())
     private let requests = Mailbox<String>(capacity: NameResolver.maxHosts)
-    private let lookUp: @Sendable (String) -> Answer
+    private let lookUp: LookUp
     private let onNews: @Sendable () -> Void
+    private let ended = Latch()
 
     /// - Parameters:
-    ///   - lookUp: Blocks the resolver's thread, for as long as the system's resolver does.
+    ///   - lookUp: Called on the resolver's thread.
     ///   - onNews: Called on that thread when ``takeNews()`` has something.
     init(
-        lookUp: @escaping @Sendable (String) -> Answer = NameResolver.systemLookUp,
+        lookUp: @escaping LookUp,
         onNews: @escaping @Sendable () -> Void
     ) {
         self.lookUp = lookUp
         self.onNews = onNews
     }
 
-    /// The thread ends after ``close()``, once a look-up in progress has come back; nobody waits for it.
     func start() {
-        _ = WorkerThread(name: "http-resolver") { [self] in run() }
+        let thread = WorkerThread(name: "http-resolver") { [self] in
+            run()
+            ended.open()
+        }
+        state.withLock { $0.thread = thread }
     }
 
+    /// Ends the thread, once a look-up in progress has come back.
     func close() { requests.close() }
+
+    /// Waits shortly for the thread's end; one that is stuck in the system's resolver is left to itself.
+    func join() {
+        guard ended.wait(until: MonotonicClock.system.now() + .milliseconds(100)) else { return }
+        state.withLock { $0.thread }?.join()
+    }
 
     /// Asks for a host, unless that is under way; false when there are too many hosts.
     func ask(_ host: String) -> Bool {
@@ -68,6 +83,8 @@ final class NameResolver: Sendable {
     func takeNews() -> [String: Answer] {
         state.withLock { state in
             defer { state.news = [:] }
+            // Only now: whoever asks between answer and news joins those that wait for it.
+            state.asked.subtract(state.news.keys)
             return state.news
         }
     }
@@ -89,7 +106,6 @@ final class NameResolver: Sendable {
 
     private func note(_ host: String, _ answer: Answer) {
         state.withLock { state in
-            state.asked.remove(host)
             if case .addresses = answer { state.known.insert(host) }
             state.news[host] = answer
         }
@@ -97,7 +113,7 @@ final class NameResolver: Sendable {
     }
 
     /// The system's resolver: `/etc/hosts`, name servers, whatever nsswitch names.
-    static let systemLookUp: @Sendable (String) -> Answer = { host in
+    static let systemLookUp: LookUp = { host in
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

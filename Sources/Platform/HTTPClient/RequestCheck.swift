@@ -23,6 +23,8 @@ enum RequestCheck {
 
     static let maxHeaderBytes = 64 * 1_024
 
+    static let maxTimeout: Duration = .seconds(86_400)
+
     /// Largest answer that can be asked for: 1 GiB, far from any arithmetic's end.
     static let maxResponseBytes = 1 << 30
 
@@ -35,8 +37,12 @@ enum RequestCheck {
             throw invalid("the cap on the answer is out of range")
         }
         let clocks = request.timeouts
-        guard [clocks.connect, clocks.firstByte, clocks.stall, clocks.whole].allSatisfy({ $0 > .zero }) else {
-            throw invalid("a timeout is not positive")
+        guard
+            [clocks.connect, clocks.firstByte, clocks.stall, clocks.whole].allSatisfy({
+                $0 > .zero && $0 <= maxTimeout
+            })
+        else {
+            throw invalid("a timeout is not positive, or over a day")
         }
         try check(request.headers)
         return try target(of: request.url, settings: settings)

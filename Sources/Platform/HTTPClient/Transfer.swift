@@ -2,7 +2,6 @@
 
 import Basics
 import CCurl
-import Glibc
 
 /// Belongs to the client's thread.
 final class Transfer {
@@ -47,7 +46,7 @@ final class Transfer {
         let request = job.request
         var code: Int32 = 0
         let left = job.end.at - now
-        let started = HeaderLines(request.headers, hasBody: !request.body.isEmpty).withPointers { lines in
+        let started = HeaderLines(request.headers).withPointers { lines in
             request.url.withCString { url in
                 request.method.withCString { method in
                     request.body.withUnsafeBytes { body -> OpaquePointer? in
@@ -248,39 +247,32 @@ private func bodyHook(
     return verdict
 }
 
-/// The header lines as libcurl takes them, in one buffer that is wiped after use: some hold credentials.
+/// The header lines as libcurl takes them, in one buffer. libcurl keeps its own copy until the transfer is freed.
 private struct HeaderLines {
     private var buffer: [UInt8] = []
     private var offsets: [Int] = []
 
-    init(_ headers: [(name: String, value: HeaderValue)], hasBody: Bool) {
+    init(_ headers: [(name: String, value: HeaderValue)]) {
         var hasContentType = false
         for (name, value) in headers {
             let bytes = value.bytes
-            offsets.append(buffer.count)
-            buffer.append(contentsOf: name.utf8)
             // "Name;" sends an empty value, "Name:" would remove the header.
-            buffer.append(UInt8(ascii: bytes.isEmpty ? ";" : ":"))
-            if !bytes.isEmpty { buffer.append(UInt8(ascii: " ")) }
-            buffer.append(contentsOf: bytes)
-            buffer.append(0)
+            append(Array(name.utf8) + Array((bytes.isEmpty ? ";" : ": ").utf8) + bytes)
             if name.lowercased() == "content-type" { hasContentType = true }
         }
-        if !hasContentType {  // libcurl would call it a form
-            offsets.append(buffer.count)
-            buffer.append(contentsOf: "Content-Type:".utf8)
-            buffer.append(0)
-        }
+        if !hasContentType { append(Array("Content-Type:".utf8)) }  // libcurl would call it a form
     }
 
-    consuming func withPointers<R>(_ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> R) -> R {
-        var buffer = buffer
-        let offsets = offsets
-        return buffer.withUnsafeMutableBytes { bytes in
-            defer { if let base = bytes.baseAddress { explicit_bzero(base, bytes.count) } }
-            let base = UnsafeRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
-            let pointers = offsets.map { base.map { [offset = $0] in $0 + offset } }
-            return pointers.withUnsafeBufferPointer(body)
+    private mutating func append(_ line: [UInt8]) {
+        offsets.append(buffer.count)
+        buffer += line
+        buffer.append(0)
+    }
+
+    func withPointers<R>(_ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> R) -> R {
+        buffer.withUnsafeBytes { bytes in
+            let base = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+            return offsets.map { offset in base.map { $0 + offset } }.withUnsafeBufferPointer(body)
         }
     }
 }

@@ -147,6 +147,7 @@ extension JSONValue {
     /// Builds a tree from its document order, last value first, so that a container finds its children made.
     fileprivate init(flattened values: UnsafeBufferPointer<csimdjson_value>) {
         var made: [JSONValue] = []
+        made.reserveCapacity(values.count)
         for value in values.reversed() {
             switch csimdjson_kind(rawValue: UInt32(value.kind)) {
             case CSIMDJSON_ARRAY:
@@ -154,9 +155,9 @@ extension JSONValue {
                 made.removeLast(value.count)
                 made.append(.array(elements))
             case CSIMDJSON_OBJECT:
-                let parts = Array(made.suffix(2 * value.count).reversed())
+                let members = Self.members(made.suffix(2 * value.count))
                 made.removeLast(2 * value.count)
-                made.append(.object(Self.members(parts)))
+                made.append(.object(members))
             case CSIMDJSON_STRING: made.append(.string(value.string))
             case CSIMDJSON_TRUE: made.append(.bool(true))
             case CSIMDJSON_FALSE: made.append(.bool(false))
@@ -169,9 +170,10 @@ extension JSONValue {
         self = made.first ?? .null
     }
 
-    private static func members(_ parts: [JSONValue]) -> [JSONMember] {
-        stride(from: 0, to: parts.count, by: 2).map { index in
-            JSONMember(key: parts[index].stringValue ?? "", value: parts[index + 1])
+    /// The last of `parts` is the first member's name, its value stands before it, and so on.
+    private static func members(_ parts: ArraySlice<JSONValue>) -> [JSONMember] {
+        stride(from: parts.endIndex - 1, to: parts.startIndex, by: -2).map { index in
+            JSONMember(key: parts[index].stringValue ?? "", value: parts[index - 1])
         }
     }
 }

@@ -33,7 +33,11 @@ extension JSONValue {
     /// Whether this object, not one inside it, names a member twice.
     package var hasDuplicateKeys: Bool {
         guard case .object(let members) = self else { return false }
-        return Set(members.map(\.key)).count != members.count
+        // Few members are compared pair by pair: no set is made for a token's header.
+        guard members.count <= 8 else { return Set(members.map(\.key)).count != members.count }
+        return members.indices.contains { index in
+            members[..<index].contains { $0.key == members[index].key }
+        }
     }
 
     package var isNull: Bool { self == .null }

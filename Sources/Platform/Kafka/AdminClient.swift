@@ -54,6 +54,13 @@ package final class AdminClient: Sendable {
     /// Calls that may wait; beyond, they are refused.
     static let maxWaiting = 256
 
+    /// What an operator may change by `KAFKA_CONFIG_FILE`.
+    static let defaults = [
+        ("socket.timeout.ms", "10000"), ("socket.connection.setup.timeout.ms", "3000"),
+        ("reconnect.backoff.max.ms", "1000"), ("allow.auto.create.topics", "false"), ("socket.nagle.disable", "true"),
+    ]
+
+    private let settings: KafkaSettings
     private let client: ClientHandle
     private nonisolated(unsafe) let queue: OpaquePointer
     private let log: @Sendable (KafkaLogLine) -> Void
@@ -66,20 +73,13 @@ package final class AdminClient: Sendable {
         log: @escaping @Sendable (KafkaLogLine) -> Void = { _ in }
     ) throws(KafkaError) {
         var configuration = ClientConfiguration()
-        try configuration.apply(
-            settings,
-            defaults: [
-                ("socket.timeout.ms", "10000"), ("socket.connection.setup.timeout.ms", "3000"),
-                ("reconnect.backoff.max.ms", "1000"), ("allow.auto.create.topics", "false"),
-                ("socket.nagle.disable", "true"),
-            ],
-            pinned: []
-        )
+        try configuration.apply(settings, defaults: Self.defaults, pinned: [])
         configuration.setEvents(RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
         let pointer = try configuration.makeHandle(RD_KAFKA_PRODUCER)
         client = ClientHandle(pointer)
         queue = rd_kafka_queue_get_main(pointer)
         rd_kafka_set_log_queue(pointer, nil)
+        self.settings = settings
         self.log = log
         // The thread holds this object until `close`.
         _ = WorkerThread(name: "kafka-admin") { [self] in run() }
@@ -163,7 +163,7 @@ package final class AdminClient: Sendable {
     }
 
     private func run() {
-        let session = AdminSession(client: client.unguarded, queue: queue, log: log)
+        let session = AdminSession(client: client.unguarded, queue: queue, settings: settings, log: log)
         while true {
             let (job, isClosed) = shared.withLock { shared in
                 (shared.jobs.isEmpty ? nil : shared.jobs.removeFirst(), shared.isClosed)

@@ -8,6 +8,7 @@ struct AdminSession: @unchecked Sendable {
     // Sendable only to be named in the jobs' closures: it lives on the admin thread.
     let client: OpaquePointer
     let queue: OpaquePointer
+    let settings: KafkaSettings
     let log: @Sendable (KafkaLogLine) -> Void
 
     /// Handles whatever comes in this time; returns early when woken.
@@ -137,38 +138,35 @@ struct AdminSession: @unchecked Sendable {
         return offsets
     }
 
+    /// By a consumer of that group which never joins it: `rd_kafka_ListConsumerGroupOffsets` of 2.0.2, its first
+    /// version, fails or crashes the process when the coordinator is still loading.
     func committedOffsets(
         _ group: String,
         _ partitions: [TopicPartition],
         timeout: Duration
     ) throws(KafkaError) -> [TopicPartition: Int64?] {
+        var configuration = ClientConfiguration()
+        try configuration.apply(settings, defaults: AdminClient.defaults, pinned: [("group.id", group)])
+        configuration.setEvents(RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
+        let reader = try configuration.makeHandle(RD_KAFKA_CONSUMER)
+        rd_kafka_set_log_queue(reader, queue)
+        defer { rd_kafka_destroy_flags(reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
         let list = PartitionList(Set(partitions))
-        var wanted = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer)
-        defer { rd_kafka_ListConsumerGroupOffsets_destroy(wanted) }
-        return try request(RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout: timeout) { options, replies in
-            rd_kafka_ListConsumerGroupOffsets(client, &wanted, 1, options, replies)
-        } read: { event throws(KafkaError) in
-            var count = 0
-            guard
-                let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-                    rd_kafka_event_ListConsumerGroupOffsets_result(event),
-                    &count
-                ), count > 0, let result = groups[0]
-            else { throw KafkaError(.other, "an answer without the group") }
-            if let error = rd_kafka_group_result_error(result) {
-                throw KafkaError(
-                    raw: rd_kafka_error_code(error),
-                    message: rd_kafka_error_string(error).map { String(cString: $0) }
-                )
+        let deadline = MonotonicClock.system.now() + timeout
+        while true {
+            let left = max(0, (deadline - MonotonicClock.system.now()).inMilliseconds)
+            let raw = rd_kafka_committed(reader, list.pointer, Int32(clamping: max(1, left)))
+            let entries = raw == RD_KAFKA_RESP_ERR_NO_ERROR ? PartitionEntry.read(list.pointer) : []
+            guard let error = entries.lazy.compactMap(\.error).first ?? KafkaError(failure: raw) else {
+                return Dictionary(uniqueKeysWithValues: entries.map { ($0.partition, $0.offset < 0 ? nil : $0.offset) })
             }
-            var offsets: [TopicPartition: Int64?] = [:]
-            for entry in PartitionEntry.read(rd_kafka_group_result_partitions(result)) {
-                if let error = entry.error { throw error }
-                offsets.updateValue(entry.offset < 0 ? nil : entry.offset, forKey: entry.partition)
-            }
-            return offsets
+            // A coordinator that has just been made, or moved, loads for a moment.
+            guard error.isRetriable, left > Self.retryPause.inMilliseconds else { throw error }
+            serve(Self.retryPause)
         }
     }
+
+    private static let retryPause = Duration.milliseconds(200)
 }
 
 extension TopicDescription {

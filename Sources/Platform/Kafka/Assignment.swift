@@ -5,8 +5,10 @@
 struct Assignment {
     private(set) var partitions: Set<TopicPartition> = []
     private(set) var paused: Set<TopicPartition> = []
-    /// The highest offset that was sent for commit, of partitions that are ours.
+    /// The highest offset that was sent for commit and has not failed, of partitions that are ours.
     private var sent: [TopicPartition: Int64] = [:]
+    /// The highest offset that the broker has acknowledged since the assignment.
+    private var acknowledged: [TopicPartition: Int64] = [:]
     private(set) var epoch: UInt64 = 0
 
     /// - Returns: The number of this assignment.
@@ -19,7 +21,10 @@ struct Assignment {
     mutating func revoke(_ removed: [TopicPartition]) {
         partitions.subtract(removed)
         paused.subtract(removed)
-        for partition in removed { sent[partition] = nil }
+        for partition in removed {
+            sent[partition] = nil
+            acknowledged[partition] = nil
+        }
     }
 
     /// Those that are ours and not paused yet; they count as paused now.
@@ -36,29 +41,45 @@ struct Assignment {
         return gone.sorted()
     }
 
-    /// Sorts what may be sent from what is not ours. What is not beyond an offset sent before, and not failed since,
-    /// is dropped: the broker knows better already.
-    mutating func admit(
-        _ offsets: [TopicPartition: Int64]
-    ) -> (send: [TopicPartition: Int64], foreign: [TopicPartition: Int64], known: [TopicPartition: Int64]) {
+    /// What is to become of the offsets of one commit.
+    struct Admission {
         var send: [TopicPartition: Int64] = [:]
+        /// Of partitions that are not ours.
         var foreign: [TopicPartition: Int64] = [:]
+        /// Not beyond what the broker has acknowledged: nothing to do.
         var known: [TopicPartition: Int64] = [:]
+        /// Behind an offset that is on its way: sent after it, they would go backwards.
+        var overtaken: [TopicPartition: Int64] = [:]
+    }
+
+    /// Sorts the offsets; those to be sent count as sent.
+    mutating func admit(_ offsets: [TopicPartition: Int64]) -> Admission {
+        var admission = Admission()
         for (partition, offset) in offsets {
             if !partitions.contains(partition) {
-                foreign[partition] = offset
-            } else if let before = sent[partition], offset <= before {
-                known[partition] = offset
+                admission.foreign[partition] = offset
+            } else if let before = acknowledged[partition], offset <= before {
+                admission.known[partition] = offset
+            } else if let before = sent[partition], offset < before {
+                admission.overtaken[partition] = offset
             } else {
-                send[partition] = offset
+                admission.send[partition] = offset
                 sent[partition] = offset
             }
         }
-        return (send, foreign, known)
+        return admission
     }
 
-    /// A commit failed: the same offset may be sent again.
+    /// A commit succeeded. Of an assignment that is over it says nothing about this one.
+    mutating func acknowledge(_ offsets: [TopicPartition: Int64]) {
+        for (partition, offset) in offsets {
+            guard let latest = sent[partition], offset <= latest else { continue }
+            acknowledged[partition] = max(offset, acknowledged[partition] ?? offset)
+        }
+    }
+
+    /// A commit failed: the same offsets may be sent again.
     mutating func forget(_ offsets: some Collection<TopicPartition>) {
-        for partition in offsets { sent[partition] = nil }
+        for partition in offsets { sent[partition] = acknowledged[partition] }
     }
 }

@@ -60,3 +60,11 @@ struct ClientConfiguration: ~Copyable {
         return handle
     }
 }
+
+/// A property's value as a handle has it; nil for an unknown name.
+func clientSetting(_ client: OpaquePointer, _ name: String) -> String? {
+    var size = 512
+    var buffer = [CChar](repeating: 0, count: size)
+    guard rd_kafka_conf_get(rd_kafka_conf(client), name, &buffer, &size) == RD_KAFKA_CONF_OK else { return nil }
+    return text(of: buffer)
+}

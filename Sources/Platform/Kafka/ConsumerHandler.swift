@@ -6,6 +6,7 @@ package import Basics
 /// block it: heartbeats go on, but nothing else is served meanwhile.
 package protocol ConsumerHandler: AnyObject, Sendable {
     /// These partitions are ours from now on; their records come after this call. `epoch` grows with each assignment.
+    /// The list may be empty (more members than partitions); no revocation answers that one.
     func assigned(_ partitions: [TopicPartition], epoch: UInt64)
 
     /// These partitions go. No record of them comes any more.

@@ -22,6 +22,12 @@ final class ConsumerLoop {
     private var isAnswered = false
     private var coordinatorIsUp = true
     private var nextTick: MonotonicInstant
+    /// `max.poll.interval.ms` as it is in force.
+    private let maxPollInterval: Duration
+    private var lastPoll: MonotonicInstant
+    /// The interval was exceeded since the last assignment: the group has put us out, whatever the library says. A
+    /// revocation that waits in the queue by then is not marked as lost before 2.15 (confluentinc/librdkafka#5604).
+    private var isOverdue = false
 
     init(_ consumer: Consumer) {
         self.consumer = consumer
@@ -30,6 +36,9 @@ final class ConsumerLoop {
         client = consumer.client.unguarded
         queue = consumer.queue
         nextTick = clock.now()
+        lastPoll = nextTick
+        let setting = clientSetting(consumer.client.unguarded, "max.poll.interval.ms")
+        maxPollInterval = setting.flatMap { Int($0) }.map { .milliseconds($0) } ?? consumer.tuning.maxPollInterval
     }
 
     func run() {
@@ -50,10 +59,10 @@ final class ConsumerLoop {
         // Rounded up: waking a moment early would spin until the tick.
         let milliseconds = max(0, (wait + .microseconds(999)).inMilliseconds)
         var records = 0
-        if let event = rd_kafka_queue_poll(queue, Int32(clamping: milliseconds)) {
+        if let event = poll(Int32(clamping: milliseconds)) {
             records += handle(event)
             var events = 1
-            while events < Self.eventsPerTurn, let event = rd_kafka_queue_poll(queue, 0) {
+            while events < Self.eventsPerTurn, let event = poll(0) {
                 records += handle(event)
                 events += 1
             }
@@ -63,6 +72,13 @@ final class ConsumerLoop {
         handler.tick(now)
         nextTick = now + Consumer.tickInterval
         publishState(now)
+    }
+
+    private func poll(_ milliseconds: Int32) -> OpaquePointer? {
+        if clock.now() - lastPoll >= maxPollInterval { isOverdue = true }
+        let event = rd_kafka_queue_poll(queue, milliseconds)
+        lastPoll = clock.now()
+        return event
     }
 
     private func publishState(_ now: MonotonicInstant) {
@@ -160,12 +176,13 @@ final class ConsumerLoop {
             let epoch = assignment.assign(partitions)
             handler.assigned(partitions, epoch: epoch)
             isAnswered = true
+            isOverdue = false
             coordinatorIsUp = true
             answer(isCooperative ? rd_kafka_incremental_assign(client, list) : nil) {
                 isCooperative ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_assign(client, list)
             }
         } else {
-            giveUp(partitions, isLost: rd_kafka_assignment_lost(client) != 0)
+            giveUp(partitions, isLost: rd_kafka_assignment_lost(client) != 0 || isOverdue)
             isAnswered = isCooperative && !assignment.partitions.isEmpty
             answer(isCooperative ? rd_kafka_incremental_unassign(client, list) : nil) {
                 isCooperative ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_assign(client, nil)
@@ -201,7 +218,7 @@ final class ConsumerLoop {
     private func wait(until deadline: MonotonicInstant, _ isDone: () -> Bool) {
         consumer.setWaiting(true)
         defer { consumer.setWaiting(false) }
-        var limit = min(deadline, clock.now() + .seconds(consumer.tuning.maxPollInterval.inSeconds / 4))
+        var limit = min(deadline, clock.now() + maxPollInterval / 4)
         while true {
             consumer.wakeUp.drain()
             serveOrders()
@@ -264,12 +281,21 @@ final class ConsumerLoop {
     }
 
     private func admit(_ offsets: [TopicPartition: Int64]) -> [TopicPartition: Int64] {
-        let (send, foreign, known) = assignment.admit(offsets)
-        if !foreign.isEmpty {
-            handler.commitCompleted(foreign, error: KafkaError(.notAssigned, "partitions that are not ours"))
+        let admission = assignment.admit(offsets)
+        if !admission.foreign.isEmpty {
+            handler.commitCompleted(
+                admission.foreign,
+                error: KafkaError(.notAssigned, "partitions that are not ours")
+            )
         }
-        if !known.isEmpty { handler.commitCompleted(known, error: nil) }
-        return send
+        if !admission.overtaken.isEmpty {
+            handler.commitCompleted(
+                admission.overtaken,
+                error: KafkaError(.cancelled, "a later offset is on its way", isRetriable: true)
+            )
+        }
+        if !admission.known.isEmpty { handler.commitCompleted(admission.known, error: nil) }
+        return admission.send
     }
 
     private func committed(_ event: OpaquePointer) {
@@ -288,7 +314,7 @@ final class ConsumerLoop {
 
     private func settle(_ offsets: [TopicPartition: Int64], _ error: KafkaError?) {
         guard !offsets.isEmpty else { return }
-        if error != nil { assignment.forget(offsets.keys) }
+        if error == nil { assignment.acknowledge(offsets) } else { assignment.forget(offsets.keys) }
         handler.commitCompleted(offsets, error: error)
     }
 

@@ -1,31 +1,30 @@
 // One message's result: told once, by whichever comes first of delivery report, refusal and deadline.
 
 import Basics
+import Synchronization
 
 /// What librdkafka carries as a message's opaque pointer.
-final class DeliveryTicket: Sendable {
+final class DeliveryTicket: @unchecked Sendable {
+    // Sendable because `completion` is touched by `init` and then only by the one `claim` that turns `told`.
     typealias Completion = @Sendable (Result<Delivery, KafkaError>) -> Void
 
     let deadline: MonotonicInstant
+    private let told = Atomic(false)
     /// Emptied by the first result, so that a ticket that waits in the deadline heap holds nothing of the caller's.
-    private let completion: Locked<Completion?>
+    private var completion: Completion?
 
     init(deadline: MonotonicInstant, completion: @escaping Completion) {
         self.deadline = deadline
-        self.completion = Locked(completion)
+        self.completion = completion
     }
 
-    var isTold: Bool { completion.withLock { $0 == nil } }
+    var isTold: Bool { told.load(ordering: .acquiring) }
 
-    /// Tells the result, unless one was told before; then false.
-    func tell(_ result: Result<Delivery, KafkaError>) -> Bool {
-        let completion = completion.withLock { completion in
-            defer { completion = nil }
-            return completion
-        }
-        guard let completion else { return false }
-        completion(result)
-        return true
+    /// The completion, for the first caller only: who gets it must call it.
+    func claim() -> Completion? {
+        guard !told.exchange(true, ordering: .acquiringAndReleasing) else { return nil }
+        defer { completion = nil }
+        return completion
     }
 }
 

@@ -9,7 +9,15 @@ extension KafkaError {
         let raw = rd_kafka_event_error(event)
         if raw == RD_KAFKA_RESP_ERR_NO_ERROR { return nil }
         let message = rd_kafka_event_error_string(event).map { String(cString: $0) }
-        self.init(raw: raw, message: message, isFatal: rd_kafka_event_error_is_fatal(event) != 0)
+        // Of other events the library would read this flag from memory that means something else.
+        let isFatal = rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR && rd_kafka_event_error_is_fatal(event) != 0
+        self.init(raw: raw, message: message, isFatal: isFatal)
+    }
+
+    /// Nil for no error.
+    init?(failure raw: rd_kafka_resp_err_t) {
+        if raw == RD_KAFKA_RESP_ERR_NO_ERROR { return nil }
+        self.init(raw: raw)
     }
 
     /// Takes over an `rd_kafka_error_t`; nil when there is none.

@@ -72,6 +72,7 @@ package struct KafkaSettings: Sendable {
             ("it is set by KAFKA_BOOTSTRAP_SERVERS", ["bootstrap.servers", "metadata.broker.list"]),
             ("the group is named after the program and TOPIC_PREFIX", ["group.id"]),
             ("it would replace the brokers by the library's mock", ["test.mock.num.brokers"]),
+            ("the end of a partition is no fault", ["enable.partition.eof"]),
             ("readiness is measured from it", ["statistics.interval.ms"]),
             ("the library's log goes into the program's", ["log.queue"]),
         ]

@@ -209,7 +209,6 @@ package final class Producer: Sendable {
             guard let current = state, !current.isClosed else { return (true, 0) }
             let recent = (current.failures + [now]).filter { now - $0 < Self.fatalWindow }
             state?.failures = recent
-            state?.statistics.replacedHandles += 1
             return (false, recent.count)
         }
         guard !isClosed else { return }
@@ -219,6 +218,7 @@ package final class Producer: Sendable {
                 guard let current = state, !current.isClosed else { return fresh }
                 state?.lateBefore += current.handle.lateCount
                 state?.handle = fresh
+                state?.statistics.replacedHandles += 1
                 return nil
             }
             unwanted?.condemn()

@@ -33,6 +33,8 @@ final class ProducerHandle: @unchecked Sendable {
     }
     private struct Shared {
         var stage = Stage.open
+        /// The library gave the handle up: whoever comes now may try again with the next one.
+        var hasFailed = false
         /// Tickets of accepted messages, on their way to the deadline heap.
         var arrivals: [DeliveryTicket] = []
         /// Refused messages, to be told on the owner thread.
@@ -114,7 +116,7 @@ final class ProducerHandle: @unchecked Sendable {
             if case .open = shared.stage { return true }
             return false
         }
-        guard isOpen else { return KafkaError(.closed, "the producer is closed") }
+        guard isOpen else { return goneError }
         let result = client.use { pointer -> KafkaError? in
             guard let topic = topic(record.topic, pointer) else {
                 return KafkaError(.invalidRequest, "no topic can have this name, or there are too many topics")
@@ -139,8 +141,14 @@ final class ProducerHandle: @unchecked Sendable {
             held.subtract(1, ordering: .relaxed)
             return KafkaError(raw: raw)
         }
-        guard let result else { return KafkaError(.closed, "the producer is closed") }
-        return result
+        guard let result else { return goneError }
+        return result?.ofReplacedHandle()
+    }
+
+    private var goneError: KafkaError {
+        shared.withLock { $0.hasFailed }
+            ? KafkaError(.cancelled, "the producer's handle is being replaced", isRetriable: true)
+            : KafkaError(.closed, "the producer is closed")
     }
 
     private func refuse(_ ticket: DeliveryTicket, _ error: KafkaError) {
@@ -284,16 +292,33 @@ final class ProducerHandle: @unchecked Sendable {
 
     @discardableResult
     private func tell(_ ticket: DeliveryTicket, _ result: Result<Delivery, KafkaError>) -> Bool {
-        let isFirst = ticket.tell(result)
-        if isFirst { waiting.subtract(1, ordering: .relaxed) }
-        return isFirst
+        guard let completion = ticket.claim() else { return false }
+        // First, so that nobody who was told still finds the message counted.
+        waiting.subtract(1, ordering: .relaxed)
+        completion(result)
+        return true
     }
 
     private func handle(_ event: OpaquePointer) {
-        defer { rd_kafka_event_destroy(event) }
+        var reports: [(ticket: DeliveryTicket, result: Result<Delivery, KafkaError>)] = []
+        read(event, into: &reports)
+        // Messages leave the library's bounded queue with their event: who is told finds room again.
+        rd_kafka_event_destroy(event)
+        for (ticket, result) in reports {
+            if !tell(ticket, result), case .success = result { late.add(1, ordering: .relaxed) }
+        }
+    }
+
+    private func read(
+        _ event: OpaquePointer,
+        into reports: inout [(ticket: DeliveryTicket, result: Result<Delivery, KafkaError>)]
+    ) {
         switch rd_kafka_event_type(event) {
         case RD_KAFKA_EVENT_DR:
-            while let message = rd_kafka_event_message_next(event) { report(message) }
+            reports.reserveCapacity(rd_kafka_event_message_count(event))
+            while let message = rd_kafka_event_message_next(event) {
+                if let report = report(message) { reports.append(report) }
+            }
         case RD_KAFKA_EVENT_LOG:
             if let line = KafkaLogLine(event: event) { hooks.log(line) }
         case RD_KAFKA_EVENT_STATS:
@@ -308,19 +333,19 @@ final class ProducerHandle: @unchecked Sendable {
         }
     }
 
-    private func report(_ message: UnsafePointer<rd_kafka_message_t>) {
-        guard let opaque = message.pointee._private else { return }
+    private func report(
+        _ message: UnsafePointer<rd_kafka_message_t>
+    ) -> (DeliveryTicket, Result<Delivery, KafkaError>)? {
+        guard let opaque = message.pointee._private else { return nil }
         let ticket = Unmanaged<DeliveryTicket>.fromOpaque(opaque).takeRetainedValue()
         held.subtract(1, ordering: .relaxed)
         let raw = message.pointee.err
-        guard raw != RD_KAFKA_RESP_ERR_NO_ERROR else {
-            let delivery = Delivery(partition: message.pointee.partition, offset: message.pointee.offset)
-            if !tell(ticket, .success(delivery)) { late.add(1, ordering: .relaxed) }
-            return
+        if raw == RD_KAFKA_RESP_ERR_NO_ERROR {
+            return (ticket, .success(Delivery(partition: message.pointee.partition, offset: message.pointee.offset)))
         }
         // Anything but NOT_PERSISTED may have reached the broker's log.
         let mayBeStored = rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED
-        tell(ticket, .failure(KafkaError(raw: raw, mayBeStored: mayBeStored).ofReplacedHandle()))
+        return (ticket, .failure(KafkaError(raw: raw, mayBeStored: mayBeStored).ofReplacedHandle()))
     }
 
     private func fail(_ error: KafkaError) {
@@ -328,6 +353,7 @@ final class ProducerHandle: @unchecked Sendable {
             switch shared.stage {
             case .open, .closing:
                 shared.stage = .condemned
+                shared.hasFailed = true
                 return true
             case .condemned, .ended: return false
             }

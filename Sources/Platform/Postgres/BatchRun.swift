@@ -41,7 +41,8 @@ struct BatchRun {
             switch decision {
             case .again(let delay):
                 lockRepeats += 1
-                guard connection.isUsable, pause(delay) else { return settle(outcome, members) }
+                let maySend = error.outcome != .unknown || members.allSatisfy(\.isRepeatable)
+                guard connection.isUsable, maySend, pause(delay) else { return settle(outcome, members) }
             case .prepareAgain:
                 hasPreparedAgain = true
                 connection.statements.forgetAll()
@@ -82,7 +83,9 @@ struct BatchRun {
         let outcomes = connection.exchange(groups.map { statementGroup($0) }) { watch(all, stall) }
         if connection.isGivenUp, all.allSatisfy(\.isReading) { core.canceller.cancel(connection.canceller) }
         for (members, outcome) in zip(groups, outcomes) {
-            if case .lost(let error) = outcome, error.outcome == .unknown { members.forEach { $0.noteMayBeApplied() } }
+            if case .lost(let error) = outcome, error.outcome == .unknown {
+                for job in members where !job.isReading { job.noteMayBeApplied() }
+            }
         }
         return outcomes
     }
@@ -154,7 +157,7 @@ struct BatchRun {
             if isCutOff, mayRepeat, !error.blamesValues, !core.isStopping, job.noteAttempt() < maxConnections(job) {
                 elsewhere.append(job)
             } else {
-                job.fail(error)
+                job.fail(job.isReading ? error.with(outcome: .notApplied) : error)
             }
         }
         core.requeue(elsewhere, error)

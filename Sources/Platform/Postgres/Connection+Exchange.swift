@@ -170,7 +170,7 @@ extension Connection {
             isGivenUp = true
             condemn(error)
         case .wait(let until):
-            let seen = Connection.wait(PQsocket(pointer), read: true, write: flushed > 0, event, until)
+            let seen = waitForInput(orWrite: flushed > 0, until)
             if seen & CPG_FAILED != 0 { condemn(.lost("poll failed", outcome: .unknown)) }
             if seen & CPG_READABLE != 0, PQconsumeInput(pointer) == 0 { finishLost(&ledger) }
         }

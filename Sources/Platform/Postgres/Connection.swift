@@ -217,6 +217,12 @@ final class Connection {
         return seen
     }
 
+    /// Waits for the server, or until more can be sent.
+    func waitForInput(orWrite write: Bool, _ until: MonotonicInstant) -> Int32 {
+        if cpg_has_buffered_input(pointer) { return CPG_READABLE }
+        return Connection.wait(PQsocket(pointer), read: true, write: write, event, until)
+    }
+
     /// Waits while idle. True when the server sent something: then look with ``checkIdle()``.
     func waitIdle(until: MonotonicInstant) -> Bool {
         Connection.wait(PQsocket(pointer), read: true, write: false, event, until) & CPG_READABLE != 0
@@ -226,7 +232,11 @@ final class Connection {
     ///
     /// Readable while idle is a notice or the end; only the second read says which.
     func checkIdle() {
-        while isUsable, Connection.wait(PQsocket(pointer), read: true, write: false, nil, .init(nanoseconds: 0)) != 0 {
+        func isReadable() -> Bool {
+            let now = MonotonicInstant(nanoseconds: 0)
+            return Connection.wait(PQsocket(pointer), read: true, write: false, nil, now) & CPG_READABLE != 0
+        }
+        while isUsable, isReadable() {
             let isAlive = PQconsumeInput(pointer) == 1
             _ = PQisBusy(pointer)  // hands notices to the sink
             if !isAlive || PQstatus(pointer) == CONNECTION_BAD {

@@ -87,7 +87,12 @@ final class PoolCore: Sendable {
                 PostgresError(.overloaded, outcome: .notSent, message: "\(settings.maxWaiting) operations wait already")
             )
         case .queued:
-            job.setTimer(timers.schedule(at: job.deadline) { [self, job] in expire(job) })
+            // Weak: a cancelled timer may keep its closure until its time, and a job holds bodies.
+            job.setTimer(
+                timers.schedule(at: job.deadline) { [weak self, weak job] in
+                    if let job { self?.expire(job) }
+                }
+            )
             wake(awakened)
         }
     }
@@ -185,10 +190,11 @@ final class CancelThread: Sendable {
     private static let maxWaiting = 2
 
     private let requests = Mailbox<CancelHandle>(capacity: maxWaiting)
+    private let ended = Latch()
     private let thread = Locked<WorkerThread?>(nil)
 
     func cancel(_ handle: CancelHandle) {
-        thread.withLock { [requests] thread in
+        thread.withLock { [requests, ended] thread in
             if thread != nil { return }
             thread = WorkerThread(name: "pg-cancel") {
                 var taken: [CancelHandle] = []
@@ -196,13 +202,21 @@ final class CancelThread: Sendable {
                     for handle in taken { handle.cancel() }
                     taken.removeAll()
                 }
+                ended.open()
             }
         }
         _ = requests.push(handle)
     }
 
-    /// Lets the thread end after what it has in hand. It is not waited for.
-    func close() { requests.close() }
+    /// Lets the thread end after what it has in hand; one that hangs in a request is left behind.
+    func close(until deadline: MonotonicInstant) {
+        requests.close()
+        let thread = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        if let thread, ended.wait(until: deadline) { thread.join() }
+    }
 
     deinit { requests.close() }
 }

@@ -107,20 +107,21 @@ struct PoolLedger<Work: PoolWork> {
     private mutating func take(for seat: Int) -> [Work]? {
         let own = seats[seat].role
         for role in [own] + SeatRole.allCases.filter({ $0 != own && !isServed($0) }) {
-            let queue = queues[role.rawValue]
-            guard !queue.isEmpty else { continue }
+            let index = role.rawValue
+            guard let first = queues[index].first else { continue }
             var count = 1
             if role == .write {
-                var bytes = queue[0].byteCount
-                while count < min(queue.count, limits.maxLaneJobs),
-                    bytes + queue[count].byteCount <= limits.maxLaneBytes
+                var bytes = first.byteCount
+                while count < min(queues[index].count, limits.maxLaneJobs),
+                    bytes + queues[index][count].byteCount <= limits.maxLaneBytes
                 {
-                    bytes += queue[count].byteCount
+                    bytes += queues[index][count].byteCount
                     count += 1
                 }
             }
-            queues[role.rawValue].removeFirst(count)
-            return Array(queue[..<count])
+            let taken = Array(queues[index].prefix(count))
+            queues[index].removeFirst(count)
+            return taken
         }
         return nil
     }
@@ -130,7 +131,11 @@ struct PoolLedger<Work: PoolWork> {
     /// What the seat's thread does next. A seat told to wait is idle until woken.
     mutating func next(_ seat: Int, now: MonotonicInstant) -> Step {
         seats[seat].isIdle = false
-        if phase == .stopping || (phase == .draining && waiting == 0) { return .stop }
+        if phase == .stopping || (phase == .draining && waiting == 0) {
+            // Another seat may still bring back what it has in hand, and must not wait for one that is gone.
+            if prober == seat { prober = nil }
+            return .stop
+        }
         guard seats[seat].isConnected else { return nextAttempt(of: seat, now: now) }
         if seats[seat].generation < generation || now >= seats[seat].expiry { return .disconnect }
         if let works = take(for: seat) { return .work(works) }

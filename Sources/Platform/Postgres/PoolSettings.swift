@@ -46,6 +46,12 @@ package struct PoolSettings: Sendable {
     }
 }
 
+extension PoolSettings: CustomStringConvertible, CustomReflectable {
+    /// Without the connection string, which may hold a password.
+    package var description: String { "PoolSettings(\(applicationName))" }
+    package var customMirror: Mirror { Mirror(self, children: ["applicationName": applicationName]) }
+}
+
 /// What happened in a pool; handed to the caller's closure on one of the pool's threads. Free of secrets and data.
 package enum PoolEvent: Sendable {
     /// The first connection stands, or stands again after an outage.

@@ -75,7 +75,7 @@ extension PostgresError {
 
     /// One line of at most 300 characters: server and library texts come with newlines.
     static func oneLine(_ text: String) -> String {
-        let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        let line = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return line.count <= 300 ? line : line.prefix(300) + "…"
     }
 }

@@ -39,7 +39,6 @@ package final class PostgresPool: Sendable {
     deinit {
         // Without close(until:) the threads end by themselves, soon.
         core.stop()
-        core.canceller.close()
     }
 
     /// Starts the threads, which connect. Returns at once; a server that is away is not an error.
@@ -66,14 +65,16 @@ package final class PostgresPool: Sendable {
         core.drain()
         if !threads.isEmpty { for seat in core.seats { _ = seat.ended.wait(until: deadline) } }
         core.stop()
-        core.canceller.close()
         let grace = MonotonicClock.system.now() + .seconds(1)
         for (seat, thread) in zip(core.seats, threads) where seat.ended.wait(until: grace) { thread.join() }
+        core.canceller.close(until: grace)
     }
 
-    /// Runs one statement in a transaction of its own.
+    /// Runs one statement in a transaction of its own; again after a lock wait, deadlock or serialization failure,
+    /// five times.
     ///
     /// - Returns: Its rows and count.
+    /// - Parameter deadline: Less than 50 ms from the time a connection is free: nothing is sent any more.
     /// - Throws: ``PostgresError``. After a lost connection or a passed deadline its outcome is `unknown`, unless the
     ///   statement is ``SQLStatement/isReading``: those are repeated on up to three connections.
     package func query(_ statement: SQLStatement, deadline: MonotonicInstant) async throws -> SQLResult {

@@ -54,7 +54,10 @@ package final class PostgresSession {
         let connection = try usable()
         try [statement].checkBounds(maxBytes: PostgresSession.maxBytes)
         let watch = PostgresSession.watch(clock, deadline, .unknown)
-        switch connection.exchange([StatementGroup([statement])], watch: watch)[0] {
+        // Unprepared: migrations change what a prepared plan rests on.
+        var group = StatementGroup([statement])
+        group.isPrepared = false
+        switch connection.exchange([group], watch: watch)[0] {
         case .applied(let results):
             guard let result = results.first else { throw .missingResult }
             return result
@@ -99,7 +102,7 @@ extension Connection {
                 switch watch() {
                 case .giveUp(let error): condemn(error)
                 case .wait(let until):
-                    let seen = Connection.wait(PQsocket(pointer), read: true, write: flushed > 0, event, until)
+                    let seen = waitForInput(orWrite: flushed > 0, until)
                     if seen & CPG_READABLE != 0 { isAlive = PQconsumeInput(pointer) == 1 }
                 }
             }

@@ -94,6 +94,11 @@ final class TransactionScope {
     }
 
     private func run(_ group: StatementGroup, outcomeIfLost: SQLOutcome) throws(PostgresError) -> [SQLResult] {
+        // A commit whose caller has gone is not sent any more.
+        if let reason = giveUpReason() {
+            connection.condemn(reason)
+            throw reason.with(outcome: .notApplied)
+        }
         guard deadline - clock.now() >= SeatThread.minTimeLeft else {
             let error = PostgresError.deadline(.notApplied)
             connection.condemn(error)

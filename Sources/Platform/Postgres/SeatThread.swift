@@ -6,6 +6,8 @@ import Basics
 final class SeatThread {
     /// Less time than this is not worth sending anything: the job fails as not sent.
     static let minTimeLeft: Duration = .milliseconds(50)
+    /// Between repetitions of a transaction that collided with another.
+    private static let maxLockPause: Duration = .milliseconds(100)
 
     let core: PoolCore
     let seat: PoolCore.Seat
@@ -85,6 +87,11 @@ final class SeatThread {
         case .transaction(let body): runTransaction(first, body, connection)
         }
         emitNotices(connection)
+        if connection.isUsable, !connection.isOutsideTransaction {
+            connection.condemn(
+                PostgresError(.misuse, outcome: .unknown, message: "a statement left a transaction open")
+            )
+        }
         if let failure = connection.failure {
             close(failure)
         } else if connection.largestBytes > core.settings.maxRetainedBytes {
@@ -94,6 +101,14 @@ final class SeatThread {
 
     private func emitNotices(_ connection: Connection) {
         for state in connection.notices.take() { core.emit(.notice(sqlState: state)) }
+    }
+
+    /// Waits on this thread; ends early only when the pool stops.
+    private func pause(_ delay: Duration) {
+        let until = core.clock.now() + delay
+        while core.clock.now() < until, !core.isStopping {
+            _ = Connection.wait(-1, read: false, write: false, seat.event, until)
+        }
     }
 
     private func runTransaction(
@@ -117,12 +132,16 @@ final class SeatThread {
                 scope.rollBack()
                 guard let failure = error as? PostgresError else { return job.fail(error) }
                 if failure.kind == .readOnly { core.condemnAll() }
+                if failure.kind == .preparedStatement { connection.statements.forgetAll() }
                 // Nothing of it can be committed any more, so stopping it makes nothing less clear.
                 if connection.isGivenUp, failure.outcome == .notApplied { core.canceller.cancel(connection.canceller) }
                 let isOver = job.isAnswered || attempt >= job.maxAttempts || failure.outcome == .unknown
                 if isOver { return job.fail(failure) }
                 switch failure.kind {
-                case .lockOrSerialization where connection.isUsable: continue
+                case .preparedStatement where connection.isUsable: continue
+                case .lockOrSerialization where connection.isUsable:
+                    // At once the first time, then apart from whoever collided with us.
+                    if attempt > 1 { pause(SeatThread.maxLockPause * core.jitter()) }
                 case .connection, .readOnly: return core.requeue([job], failure)
                 default: return job.fail(failure)
                 }

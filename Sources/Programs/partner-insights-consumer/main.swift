@@ -1,1 +1,4 @@
-// Placeholder until the module's first file arrives.
+import PlaidAPI
+import ReportConsumer
+
+ReportConsumerProgram.main(.partnerInsights)

@@ -163,18 +163,21 @@ package final class ConsumerRuntime: Sendable {
         }
         if isIdle { drained.open() }
         let isDrained = drained.wait(until: now + draining)
-        consumer?.close(until: deadline)
+        // Nothing starts any more, so the task ends with its last child; a child that does not end is cancelled now,
+        // and the revocations of closing have nothing to wait for.
         inbox.close()
-        let worker = state.withLock { state in
+        let worker = state.withLock { $0.worker }
+        if !isDrained { worker?.cancel() }
+        consumer?.close(until: deadline)
+        // Ending takes a moment, also when closing has used up the time.
+        let hasEnded =
+            worker == nil || finished.wait(until: max(deadline, MonotonicClock.system.now() + .milliseconds(200)))
+        if !hasEnded { worker?.cancel() }
+        state.withLock { state in
             // The consumer holds its handler, the handler its consumer: this ends the cycle.
             state.consumer = nil
-            defer { state.worker = nil }
-            return state.worker
+            state.worker = nil
         }
-        if !isDrained { worker?.cancel() }
-        guard worker != nil else { return isDrained }
-        let hasEnded = finished.wait(until: isDrained ? deadline : MonotonicClock.system.now() + closing)
-        if !hasEnded { worker?.cancel() }
         return isDrained && hasEnded
     }
 

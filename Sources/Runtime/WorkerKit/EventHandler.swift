@@ -55,6 +55,22 @@ package struct DeadLetter: Sendable {
     package let attempts: Int
     package let firstFailedAt: Timestamp
     package let failedAt: Timestamp
+
+    package init(
+        event: EventRecord,
+        group: String,
+        reason: ParkReason,
+        attempts: Int,
+        firstFailedAt: Timestamp,
+        failedAt: Timestamp
+    ) {
+        self.event = event
+        self.group = group
+        self.reason = reason
+        self.attempts = attempts
+        self.firstFailedAt = firstFailedAt
+        self.failedAt = failedAt
+    }
 }
 
 /// Where dead letters go: first the topic, then the table, then the offset moves on. A failed step is repeated,

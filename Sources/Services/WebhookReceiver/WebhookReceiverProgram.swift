@@ -31,22 +31,7 @@ package enum WebhookReceiverProgram {
         let metrics = ReceiverMetrics(context.metrics, wallClock: .system)
         let publicHealth = PublicHealth { [health = context.health] in health.isDraining }
 
-        let producer = try Producer(
-            settings: try settings.kafkaSettings(clientID: context.name),
-            tuning: .receiver,
-            log: context.logger.labelled("kafka").kafkaLog,
-            onFatal: { error in
-                context.fail(.internalError, "the Kafka producer failed three times in a minute: \(error)")
-            }
-        )
-        context.add(
-            component: "producer",
-            stop: { deadline in
-                guard producer.close(until: deadline) else {
-                    throw UnfinishedWork("Kafka did not take its last messages")
-                }
-            }
-        )
+        let producer = try context.addProducer(tuning: .receiver)
         let http = try context.addHTTPClient("plaid", settings.plaidHTTPClient(maxInFlight: keyLookupsInFlight))
         let plaid = settings.plaidClient(http)
         let keys = KeyService(
@@ -82,28 +67,12 @@ package enum WebhookReceiverProgram {
         context.health.measure("clock") {
             keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
         }
-        export(producer, keys, in: context.metrics)
+        context.metrics.gauge("check_pipeline_verification_keys", help: "Verification keys held") {
+            Double(keys.keyCount)
+        }
         var serverLimits = settings.httpServerLimits
         serverLimits.overloadAnswer = .empty(429, retryAfter: Int(RetryAdvice.ordinary.inSeconds))
         try context.addPublicListener(service: service, limits: serverLimits)
-    }
-
-    private static func export(_ producer: Producer, _ keys: KeyService, in metrics: MetricsRegistry) {
-        metrics.collect(
-            "check_pipeline_kafka_late_deliveries_total",
-            .counter,
-            help: "Records that the broker took after their result had been told as failed"
-        ) { [.init(Double(producer.statistics.lateDeliveries))] }
-        metrics.gauge("check_pipeline_kafka_queued_records", help: "Records handed over and not yet answered") {
-            Double(producer.queuedMessages)
-        }
-        metrics.gauge("check_pipeline_kafka_records_per_request", help: "Records in one produce request, on average") {
-            producer.statistics.messagesPerRequest
-        }
-        metrics.gauge("check_pipeline_kafka_brokers_up", help: "Brokers with a live connection") {
-            Double(producer.statistics.brokersUp)
-        }
-        metrics.gauge("check_pipeline_verification_keys", help: "Verification keys held") { Double(keys.keyCount) }
     }
 }
 

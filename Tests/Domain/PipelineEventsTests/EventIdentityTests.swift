@@ -28,10 +28,9 @@ import Testing
     }
 
     @Test func `keeps parts apart that would read the same when joined`() {
-        let one = EventIdentity.report(environment: .sandbox, product: "ab", reportID: "c")
-        let other = EventIdentity.report(environment: .sandbox, product: "a", reportID: "bc")
-        let sneaky = EventIdentity.report(environment: .sandbox, product: "ab1:c", reportID: "")
-        #expect(Set([one, other, sneaky]).count == 3)
+        let pairs = [("ab", "c"), ("a", "bc"), ("ab", "c:"), ("ab:c", ""), ("", "ab:c:"), ("ab1:c", "")]
+        let ids = pairs.map { EventIdentity.report(environment: .sandbox, product: $0.0, reportID: $0.1) }
+        #expect(Set(ids).count == pairs.count)
     }
 
     @Test func `tells lifecycle events apart by kind, product and cause`() {

@@ -143,4 +143,31 @@ import Testing
             #expect(try await database.migrate(migrator).applied.count == migrator.migrations.count)
         }
     }
+
+    @Test func `lets a table's readers go on when it cannot get its lock, and can be run again`() async throws {
+        try await TestDatabase.with(migrated: false) { database in
+            _ = try await database.migrate(try Self.migrator("create table a ()"))
+            var next = try Self.migrator("create table a ()", "alter table a add column b int")
+            next.lockTimeout = .milliseconds(20)
+            let patient = next
+            try await database.session { reader in
+                try reader.execute("begin", deadline: soon())
+                try reader.execute("lock table a in access share mode", deadline: soon())
+                let session = try PostgresSession(
+                    connectionString: database.url,
+                    applicationName: "migrator",
+                    deadline: soon()
+                )
+                defer { session.close() }
+                let error = #expect(throws: MigrationError.self) { try patient.apply(session, deadline: soon()) }
+                guard case .failed(2, _, let cause)? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                #expect(cause.kind == .lockOrSerialization)
+                try reader.execute("commit", deadline: soon())
+                #expect(try patient.apply(session, deadline: soon()).applied.map(\.version) == [2])
+            }
+        }
+    }
 }

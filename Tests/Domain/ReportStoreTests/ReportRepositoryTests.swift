@@ -3,6 +3,7 @@ import Cryptography
 import PlaidAPI
 import Postgres
 import ReportStore
+import TestSupport
 import Testing
 
 @Suite struct ReportRepositoryTests {
@@ -183,6 +184,36 @@ import Testing
             #expect(inserted == 1)
             let covering = try await reports.covering(userID: "usr_1", product: .baseReport, deadline: soon())
             #expect(covering?.coversReceivedAt == moment(24))
+        }
+    }
+
+    @Test func `what is being stored while the server crashes is there once, and every caller is told`() async throws {
+        try await TestDatabase.withOwnServer { database in
+            let reports = repository(database)
+            let body = Bytes(Array(repeating: UInt8(ascii: "z"), count: 20_000))
+            let count = 300
+            let firstIsStored = Promise<Void>()
+            let told = try await withThrowingTaskGroup(of: String.self) { group in
+                for number in 1...count {
+                    group.addTask {
+                        let new = report("r\(number)", user: "usr_\(number % 7)", body: body)
+                        defer { firstIsStored.resolve(.success(())) }
+                        switch try await reports.store(new, deadline: soon(60)) {
+                        case .inserted(let reference), .raised(let reference): return reference.reportID
+                        case .foreignUser: return "foreign"
+                        }
+                    }
+                }
+                group.addTask {
+                    try await firstIsStored.value()
+                    try await database.server.crash()
+                    try await database.server.startAgain()
+                    return "crash"
+                }
+                return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+            }
+            #expect(told == Set((1...count).map { "r\($0)" } + ["crash"]))
+            #expect(try await database.count("reports") == count)
         }
     }
 

@@ -166,6 +166,8 @@ import Testing
                 table: "plaid_users",
                 column: "user_token"
             )
+            #expect(expected.isProgramFault)
+            #expect(!StoreError.tampered(table: "plaid_users", column: "user_token").isProgramFault)
             await #expect(throws: expected) { try await stranger.resolve(alias: "one", deadline: soon()) }
 
             try await database.sql(

@@ -58,7 +58,7 @@ final class Fixture: Sendable {
     let server: ScriptedServer
     let client: HTTPClient
     let clock: ManualClock?
-    private let front: TLSFront?
+    let front: TLSFront?
     let url: String
 
     private init(server: ScriptedServer, client: HTTPClient, clock: ManualClock?, front: TLSFront?, url: String) {
@@ -167,12 +167,6 @@ func eventually(_ what: String, _ condition: () -> Bool) async throws {
     while !condition() {
         guard MonotonicClock.system.now() < deadline else { throw TestFailure("waited in vain for \(what)") }
         try await TimerQueue.shared.sleep(until: MonotonicClock.system.now() + .milliseconds(5))
-    }
-}
-
-extension Fixture {
-    func severed(_ count: Int) async throws {
-        try await eventually("\(count) severed connections") { client.metrics.connectionsSevered >= count }
     }
 }
 

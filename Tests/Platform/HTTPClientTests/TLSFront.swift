@@ -68,6 +68,9 @@ final class TLSFront: Sendable {
         return TLSFront(port: port, child: child, folder: folder)
     }
 
+    /// Waits for a handshake that continued an older session.
+    func resumption() async throws { _ = try await child.line(containing: "session resumed", within: .seconds(10)) }
+
     func stop() { child.end() }
 
     private static let program = """
@@ -81,6 +84,7 @@ final class TLSFront: Sendable {
             tls = raw
             try:
                 tls = context.wrap_socket(raw, server_side=True)
+                print('session resumed' if tls.session_reused else 'session new')
                 while True:
                     ready = [tls] if tls.pending() else select.select([tls, backend], [], [])[0]
                     if tls in ready:

@@ -199,8 +199,10 @@ import Testing
         try await eventually("all records") {
             first.told.value.records.count + second.told.value.records.count >= 40
         }
-        #expect(first.told.value.revocations.count == 1)
-        #expect(first.told.value.epochs == [1, 2])
+        // The mock may re-balance more than once; every assignment but the last was taken back, once.
+        let told = first.told.value
+        #expect(told.epochs == Array(1...UInt64(told.assignments.count)))
+        #expect(told.revocations.count == told.assignments.count - 1)
         #expect(first.told.value.strays + second.told.value.strays == 0)
         try await bench.end(one, two)
         #expect(first.told.value.assigned.isEmpty && second.told.value.assigned.isEmpty)

@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [Int32(12_345), -7, 87])
+    @Test(arguments: [Int32(12_345), -7, 88])
     func `an unknown code pauses and condemns nothing`(_ raw: Int32) {
         let error = KafkaError(rawCode: raw)
         #expect(error.isRetriable && !error.isFatal)

@@ -75,6 +75,11 @@ import Testing
         }
     }
 
+    @Test func `what is pinned is refused by name, so that no setting is silently ignored`() {
+        let pinned = Producer.Tuning.receiver.pinned + Consumer.Tuning.standard.pinned(group: "g")
+        for (name, _) in pinned { #expect(KafkaSettings.refusal(of: name) != nil, "\(name)") }
+    }
+
     @Test func `the receiver's delivery timeout lies below the answer's five seconds`() {
         let tuning = Producer.Tuning.receiver
         #expect(tuning.deliveryTimeout + tuning.reportSlack < .seconds(5))

@@ -152,12 +152,12 @@ import Testing
     @Test func `cancelling the wait ends it at once and leaves the message alone`() async throws {
         let bench = try Bench(.standard)
         _ = try await bench.producer.publish(ProducerRecord("events", "warm", key: "k"))
-        bench.cluster.setRoundTripTime(.milliseconds(500), ofBroker: 1)
+        bench.cluster.setBroker(1, isUp: false)
         let task = Task { try await bench.producer.publish(ProducerRecord("events", "a", key: "k")) }
         try await eventually("the message is inside") { bench.producer.queuedMessages == 1 }
         task.cancel()
         await #expect(throws: CancellationError.self) { _ = try await task.value }
-        bench.cluster.setRoundTripTime(.zero, ofBroker: 1)
+        bench.cluster.setBroker(1, isUp: true)
         let next = try await bench.producer.publish(ProducerRecord("events", "b", key: "k"))
         #expect(next.offset == 2)
         try await bench.end()

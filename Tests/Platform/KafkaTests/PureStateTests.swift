@@ -84,7 +84,7 @@ private let sample = """
         for ticket in waiting { heap.insert(ticket) }
         for index in 0..<100_000 {
             let next = ticket(UInt64(index))
-            _ = next.tell(.failure(KafkaError(.other, "")))
+            _ = next.claim()
             heap.insert(next)
         }
         #expect(heap.count <= 1_024)
@@ -94,8 +94,10 @@ private let sample = """
     @Test func `a ticket is told once`() {
         let count = Locked(0)
         let ticket = DeliveryTicket(deadline: .distantFuture) { _ in count.withLock { $0 += 1 } }
-        #expect(ticket.tell(.failure(KafkaError(.other, ""))))
-        #expect(!ticket.tell(.success(Delivery(partition: 0, offset: 1))))
+        #expect(!ticket.isTold)
+        ticket.claim()?(.failure(KafkaError(.other, "")))
+        #expect(ticket.isTold)
+        #expect(ticket.claim() == nil)
         #expect(count.withLock { $0 } == 1)
     }
 }
@@ -109,9 +111,30 @@ private let sample = """
         #expect(book.assign([first]) == 1)
         #expect(book.admit([first: 5, second: 3]).send == [first: 5])
         #expect(book.admit([second: 3]).foreign == [second: 3])
+        book.acknowledge([first: 5])
         #expect(book.admit([first: 4]).known == [first: 4])
         #expect(book.admit([first: 5]).known == [first: 5])
         #expect(book.admit([first: 6]).send == [first: 6])
+    }
+
+    @Test func `what is on its way is not success yet`() {
+        var book = Assignment()
+        _ = book.assign([first])
+        #expect(book.admit([first: 5]).send == [first: 5])
+        #expect(book.admit([first: 4]).overtaken == [first: 4])
+        #expect(book.admit([first: 5]).send == [first: 5])
+        book.forget([first])
+        #expect(book.admit([first: 4]).send == [first: 4])
+    }
+
+    @Test func `a success of an earlier assignment says nothing about this one`() {
+        var book = Assignment()
+        _ = book.assign([first])
+        _ = book.admit([first: 9])
+        book.revoke([first])
+        _ = book.assign([first])
+        book.acknowledge([first: 9])
+        #expect(book.admit([first: 4]).send == [first: 4])
     }
 
     @Test func `a failed commit may be sent again`() {

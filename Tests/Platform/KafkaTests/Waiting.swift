@@ -80,7 +80,7 @@ func kafkaError(_ body: () async throws -> Void) async -> KafkaError? {
     } catch { return error as? KafkaError }
 }
 
-/// Follows a producer's or consumer's state through its polls: looks again at each signal of `step`.
+/// Waits for a state of the library that no call-back announces: looks at it on a timer, with a deadline.
 func eventually(
     _ what: String,
     within limit: Duration = .seconds(20),

@@ -127,7 +127,7 @@ import Testing
     @Test func `a stopped backend costs the caller its deadline, then the connection, and nothing else`() async throws {
         let server = try await PostgresServer.start()
         try await server.sql(PoolFaultTests.table + "; insert into docs values ('held', 'x')")
-        try await withPool(server.url()) { pool, events in
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
             let pid = Int32(
                 try await pool.query(.reading("select pg_backend_pid()"), deadline: soon()).rows[0].int(0) ?? 0
             )
@@ -153,8 +153,7 @@ import Testing
         try await withPool(
             server.url(),
             configure: {
-                $0.writeLanes = 1
-                $0.largeLane = false
+                singleConnection(&$0)
                 $0.stallLimit = .milliseconds(500)
             }
         ) { pool, events in
@@ -281,7 +280,7 @@ import Testing
 
     @Test func `an idle connection that the server ends is replaced before it is used`() async throws {
         let server = try await PostgresServer.start()
-        try await withPool(server.url()) { pool, events in
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
             let sql = "select pg_backend_pid()"
             let before = try await pool.query(.reading(sql), deadline: soon()).rows[0].int(0)
             try await server.sql("select pg_terminate_backend(\(before ?? 0))")
@@ -291,6 +290,38 @@ import Testing
             let event = try await events.first(where: isCondemned)
             guard case .condemned(let error) = event else { return }
             #expect(error.kind == .connection)
+        }
+        try await server.stop()
+    }
+
+    @Test(arguments: [false, true])
+    func `a query whose session is ended says unknown, unless it reads: then it is repeated`(_ isReading: Bool)
+        async throws
+    {
+        let server = try await PostgresServer.start()
+        try await server.sql(
+            """
+            create function slow() returns int language plpgsql as $$ begin
+              raise log 'a query is in hand'; perform pg_sleep(0.3); return 7;
+            end $$
+            """
+        )
+        try await withPool(server.url(), configure: singleConnection) { pool, events in
+            var statement = SQLStatement("select slow()")
+            statement.isReading = isReading
+            async let answer = Result { try await pool.query(statement, deadline: soon()) }
+            _ = try await server.logLine(containing: "a query is in hand")
+            try await server.sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'postgres-tests'"
+            )
+            switch await answer {
+            case .success(let result): #expect(isReading && result.rows[0].int(0) == 7)
+            case .failure(let error):
+                let error = try #require(error as? PostgresError)
+                #expect(!isReading && error.sqlState == "57P01" && error.kind == .connection)
+                #expect(error.outcome == .unknown)
+            }
+            #expect(events.all.contains { if case .repeated = $0 { true } else { false } } == isReading)
         }
         try await server.stop()
     }

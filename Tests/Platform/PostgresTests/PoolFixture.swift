@@ -4,7 +4,8 @@ import Basics
 import Postgres
 import TestSupport
 
-func soon(_ limit: Duration = .seconds(10)) -> MonotonicInstant { MonotonicClock.system.now() + limit }
+/// Far enough for a busy machine; tests of deadlines say theirs.
+func soon(_ limit: Duration = .seconds(20)) -> MonotonicInstant { MonotonicClock.system.now() + limit }
 
 /// Runs a blocking call on a thread of its own, so that it does not hold one of the shared pool.
 func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
@@ -45,7 +46,7 @@ final class EventLog: Sendable {
 
     /// The first event, past or future, that matches.
     @discardableResult
-    func first(within limit: Duration = .seconds(10), where matches: @escaping @Sendable (PoolEvent) -> Bool)
+    func first(within limit: Duration = .seconds(20), where matches: @escaping @Sendable (PoolEvent) -> Bool)
         async throws -> PoolEvent
     {
         let promise = Promise<PoolEvent>()
@@ -80,6 +81,13 @@ func withPool<Value: Sendable>(
     let result = await Result { try await body(pool, events) }
     try await onThread { pool.close(until: soon(.seconds(2))) }
     return try result.get()
+}
+
+/// One connection for everything: what one operation does to it, the next one meets.
+func singleConnection(_ settings: inout PoolSettings) {
+    settings.generalConnections = 1
+    settings.writeLanes = 0
+    settings.largeLane = false
 }
 
 /// The error of an operation that must fail; records an issue and returns nil otherwise.

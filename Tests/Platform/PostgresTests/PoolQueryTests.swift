@@ -194,7 +194,10 @@ import Testing
     }
 
     @Test func `waiting for a connection ends at the caller's deadline, in any place of the queue`() async throws {
-        try await withSchema(configure: { $0.maxWaiting = 2 }) { pool, _ in
+        try await withSchema(configure: {
+            singleConnection(&$0)
+            $0.maxWaiting = 2
+        }) { pool, _ in
             let isRunning = Promise<Void>()
             let mayGo = Latch()
             async let holder: Void = pool.transaction(deadline: soon(.seconds(20))) { transaction in
@@ -227,9 +230,8 @@ import Testing
 
     @Test func `works without prepared statements, and leaves no setting behind`() async throws {
         try await withSchema(configure: {
+            singleConnection(&$0)
             $0.usePreparedStatements = false
-            $0.writeLanes = 0
-            $0.largeLane = false
         }) { pool, _ in
             let sql = """
                 select current_setting('statement_timeout'), (select count(*) from pg_prepared_statements)
@@ -247,7 +249,7 @@ import Testing
     }
 
     @Test func `prepares a statement once a connection, and again after the schema changed`() async throws {
-        try await withSchema { pool, _ in
+        try await withSchema(configure: singleConnection) { pool, _ in
             let read = SQLStatement.reading("select * from t where id = $1", .int8(1))
             for _ in 0..<3 { _ = try await pool.query(read, deadline: soon()) }
             let names = "select count(*) from pg_prepared_statements where statement like 'select * from t%'"

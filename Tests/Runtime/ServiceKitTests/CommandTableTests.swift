@@ -15,7 +15,7 @@ private let table = CommandTable(
     program: "checkctl",
     summary: "the operator's command line",
     commands: [
-        Command("migrate", summary: "apply the schema", settings: Setting.database) { _ in },
+        Command("migrate", summary: "apply the schema", settings: Setting.database + [Setting.logLevel]) { _ in },
         Command("topics apply", summary: "make missing topics", parameters: [partitions]) { _ in },
         Command("users add", summary: "add a user", parameters: [userID, client], flags: [wait]) { _ in },
         Command("users list", summary: "list users") { _ in },
@@ -109,7 +109,9 @@ private func parse(_ line: String) throws -> (Command, ParsedArguments) {
         #expect(one.contains("--wait"))
         #expect(try help("help users add") == one)
         #expect(try help("users add --user-id U -h") == one)
-        #expect(try help("migrate --help").contains("DATABASE_URL"))
+        let migrate = try help("migrate --help")
+        #expect(migrate.contains("DATABASE_URL"))
+        #expect(migrate.split(separator: "\n").filter { $0.contains("LOG_LEVEL=") }.count == 1)
         #expect(try help("topics apply --help").contains("(default 12)"))
         #expect(throws: UsageError.self) { try parse("trace -- --help extra") }
     }

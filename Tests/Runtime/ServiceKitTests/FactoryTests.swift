@@ -1,6 +1,8 @@
 import Basics
+import HTTPClient
 import HTTPServer
 import Kafka
+import PlaidAPI
 import Postgres
 import TestSupport
 import Testing
@@ -49,6 +51,25 @@ import Testing
         #expect(pool.connectionString == "postgresql://h/db")
         #expect(pool.applicationName == "me")
         #expect(!pool.usePreparedStatements)
+    }
+
+    @Test func `Plaid is the one of PLAID_ENV unless PLAID_BASE_URL says otherwise`() throws {
+        let environment = ["PLAID_CLIENT_ID": "client", "PLAID_SECRET": "secret", "PLAID_ENV": "production"]
+        let plaid = try Settings(Setting.plaid, environment: environment)
+        #expect(plaid.plaidEnvironment == .production)
+        #expect(plaid.plaidBaseURL == "https://production.plaid.com")
+        #expect(plaid.plaidCredentials.clientID == "client")
+        #expect(plaid.plaidCredentials.secret.reveal() == "secret")
+        #expect(!plaid.plaidHTTPClient(maxInFlight: 3).allowsPlainHTTP)
+        #expect(plaid.plaidHTTPClient(maxInFlight: 3).maxInFlight == 3)
+        let local = try Settings(
+            Setting.plaid,
+            environment: [
+                "PLAID_CLIENT_ID": "c", "PLAID_SECRET": "s", "PLAID_BASE_URL": "http://127.0.0.1:8081/plaid/",
+            ]
+        )
+        #expect(local.plaidBaseURL == "http://127.0.0.1:8081/plaid")
+        #expect(local.plaidHTTPClient(maxInFlight: 3).allowsPlainHTTP)
     }
 
     @Test func `the listener's bounds follow the settings that are listed`() throws {

@@ -1,4 +1,6 @@
 import Basics
+import HTTPClient
+import HTTPServer
 import ServiceKit
 import TestSupport
 import Testing
@@ -96,8 +98,13 @@ private let promtool: String? = ["/usr/bin/promtool", "/usr/local/bin/promtool"]
     @Test(.enabled(if: promtool != nil, "promtool of the package prometheus is not installed"))
     func `promtool finds nothing to say about what a service shows`() async throws {
         let health = Health()
-        ServiceMetricsFixture.register(in: registry, health: health)
+        let server = try HTTPServer(host: "127.0.0.1", port: 0, service: Router(routes: []))
+        let client = try HTTPClient(settings: HTTPClientSettings(maxInFlight: 1))
+        defer { client.close(grace: .zero) }
+        ServiceMetricsFixture.register(in: registry, health: health, server, client)
         let rendered = text(registry)
+        #expect(rendered.contains("check_pipeline_http_connections{listener=\"http\"} 0"))
+        #expect(rendered.contains("check_pipeline_http_client_requests_total{upstream=\"plaid\"} 0"))
         #expect(rendered.contains("process_cpu_time_seconds_total{cpu_mode=\"user\"}"))
         let child = try ChildProcess(try #require(promtool), ["check", "metrics"], standardInput: true)
         defer { child.end() }

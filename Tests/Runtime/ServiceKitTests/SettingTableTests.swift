@@ -158,10 +158,22 @@ private let required = [
         (["HTTP_TLS_CERT_FILE": "/tls/cert"], "HTTP_TLS_KEY_FILE"),
         (["HTTP_TLS_KEY_FILE": "/tls/key"], "HTTP_TLS_CERT_FILE"),
         (["PLAID_ENV": "production", "PLAID_BASE_URL": "http://plaid.example"], "PLAID_BASE_URL"),
+        (["PLAID_ENV": "production", "PLAID_BASE_URL": "http://localhost.example"], "PLAID_BASE_URL"),
+        (["PLAID_ENV": "production", "PLAID_BASE_URL": "http://127.example"], "PLAID_BASE_URL"),
     ])
     func `settings that contradict each other are refused`(_ extra: [String: String], _ variable: String) {
         let environment = required.merging(extra) { _, new in new }
         let error = #expect(throws: ConfigurationError.self) { try Settings(Setting.all, environment: environment) }
         #expect(error?.variable == variable)
+    }
+
+    @Test(arguments: ["http://127.0.0.1:1", "http://localhost", "http://localhost:1/p", "http://[::1]:1", "https://h"])
+    func `production is reached in the clear on this machine only`(_ url: String) throws {
+        #expect(throws: Never.self) {
+            try Settings(
+                [Setting.plaidEnvironment, Setting.plaidBaseURL],
+                environment: ["PLAID_ENV": "production", "PLAID_BASE_URL": url]
+            )
+        }
     }
 }

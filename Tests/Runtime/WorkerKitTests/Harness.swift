@@ -8,9 +8,10 @@ import Testing
 
 struct TookTooLong: Error {}
 
-/// Waits for something that another thread or task brings about, at most ten seconds.
+/// Waits for something that another thread or task brings about, at most thirty seconds:
+/// long enough for a machine that does much else.
 func within<Value: Sendable>(
-    _ limit: Duration = .seconds(10),
+    _ limit: Duration = .seconds(30),
     _ body: @escaping @Sendable () async throws -> Value?
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { group in
@@ -79,9 +80,10 @@ final class ScriptedBroker: ConsumerControl {
 
     /// Waits as a poll thread would: blocks, on a thread of its own, at most `patience` of real time.
     func revoke(_ partitions: [TopicPartition], lost: Bool = false, patience: Duration = .seconds(5)) -> (
-        offsets: [TopicPartition: Int64], waitedUntil: MonotonicInstant?
+        offsets: [TopicPartition: Int64], waitedUntil: MonotonicInstant?, ranOut: Bool
     ) {
         var waitedUntil: MonotonicInstant?
+        var ranOut = false
         let offsets = handler.revoked(partitions, lost: lost) { until, isDone in
             waitedUntil = until
             let limit = MonotonicClock.system.now() + patience
@@ -89,13 +91,14 @@ final class ScriptedBroker: ConsumerControl {
                 _ = woken.wait(until: limit)
                 woken.drain()
             }
+            ranOut = MonotonicClock.system.now() >= limit
         }
         log.withLock {
             $0.lastCommits.append(offsets)
             $0.assigned.removeAll { partitions.contains($0) }
             $0.paused.subtract(partitions)
         }
-        return (offsets, waitedUntil)
+        return (offsets, waitedUntil, ranOut)
     }
 
     func close(until deadline: MonotonicInstant) -> Bool {

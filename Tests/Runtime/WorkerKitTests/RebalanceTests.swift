@@ -13,10 +13,11 @@ import Testing
             harness.deliver(1, key: 2)
             harness.deliver(2, key: 1)
             let calls = [try await harness.handler.next(), try await harness.handler.next()]
-            async let revoked = onThread { harness.broker.revoke([harness.partition]) }
+            async let revoked = onThread { harness.broker.revoke([harness.partition], patience: .seconds(20)) }
             try await harness.revocationWaits()
             for call in calls { try await harness.answer(call, .done) }
-            let (offsets, waitedUntil) = try await revoked
+            let (offsets, waitedUntil, ranOut) = try await revoked
+            #expect(!ranOut, "woken when the last call ended")
             #expect(offsets == [harness.partition: 2], "what had not started is left to the next owner")
             #expect(waitedUntil == harness.clock.monotonic.now() + .seconds(5))
             #expect(harness.handler.calls.count == 0)
@@ -29,7 +30,7 @@ import Testing
             harness.deliver(0, key: 1)
             let old = try await harness.handler.next()
             #expect(old.context.isCurrent())
-            let (offsets, _) = try await onThread {
+            let (offsets, _, _) = try await onThread {
                 harness.broker.revoke([harness.partition], patience: .milliseconds(20))
             }
             #expect(offsets.isEmpty)
@@ -94,7 +95,7 @@ import Testing
             // A repeat that waits is not in flight, nor does work of another partition count.
             harness.deliver(0, key: 3, on: harness.retries)
             let other = try await harness.handler.next()
-            let (offsets, waitedUntil) = try await onThread { harness.broker.revoke([harness.partition]) }
+            let (offsets, waitedUntil, _) = try await onThread { harness.broker.revoke([harness.partition]) }
             #expect(waitedUntil == nil)
             #expect(offsets.isEmpty)
             harness.clock.advance(by: .seconds(100))
@@ -109,10 +110,11 @@ import Testing
         try await withHarness { harness in
             harness.deliver(0, key: 1)
             let call = try await harness.handler.next()
-            async let revoked = onThread { harness.broker.revoke([harness.partition], patience: .seconds(8)) }
+            async let revoked = onThread { harness.broker.revoke([harness.partition], patience: .seconds(20)) }
             try await harness.revocationWaits()
             try await harness.answer(call, .retry(after: nil, reason: again))
-            let (offsets, waitedUntil) = try await revoked
+            let (offsets, waitedUntil, ranOut) = try await revoked
+            #expect(!ranOut, "woken when the last call ended")
             #expect(waitedUntil != nil)
             #expect(offsets.isEmpty)
             harness.clock.advance(by: .seconds(10))
@@ -124,11 +126,12 @@ import Testing
         try await withHarness { harness in
             harness.deliver(0, key: 1)
             let call = try await harness.handler.next()
-            async let revoked = onThread { harness.broker.revoke([harness.partition]) }
+            async let revoked = onThread { harness.broker.revoke([harness.partition], patience: .seconds(20)) }
             try await harness.revocationWaits()
             harness.deliver(1, key: 2)
             try await harness.answer(call, .done)
-            let (offsets, _) = try await revoked
+            let (offsets, _, ranOut) = try await revoked
+            #expect(!ranOut, "woken when the last call ended")
             #expect(offsets == [harness.partition: 1])
             #expect(harness.handler.calls.count == 0)
         }
@@ -140,7 +143,9 @@ import Testing
             harness.deliver(1, key: 2)
             let calls = [try await harness.handler.next(), try await harness.handler.next()]
             try await harness.answer(try #require(calls.first { $0.offsets == [0] }), .done)
-            let (offsets, waitedUntil) = try await onThread { harness.broker.revoke([harness.partition], lost: true) }
+            let (offsets, waitedUntil, _) = try await onThread {
+                harness.broker.revoke([harness.partition], lost: true)
+            }
             #expect(offsets.isEmpty)
             #expect(waitedUntil == nil)
             #expect(calls.allSatisfy { !$0.context.isCurrent() })

@@ -55,6 +55,8 @@ static bool is_address(const char *host) {
 
 bool cp_url_parse(const char *text, cp_url *out) {
     memset(out, 0, sizeof *out);
+    const char *authority = strstr(text, "://");  // libcurl mends a third slash; we do not
+    if (!authority || authority[3] == '/') return false;
     CURLU *url = curl_url();
     if (!url) return false;
     bool is_good = false;

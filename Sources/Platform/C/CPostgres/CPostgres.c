@@ -2,6 +2,7 @@
 #include "CPostgres.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <time.h>
 
@@ -51,4 +52,10 @@ int cpg_wait(int socket, bool read, bool write, int event, uint64_t monotonic_na
         if (watched[1].revents) seen |= CPG_SIGNALLED;
         return seen;
     }
+}
+
+bool cpg_has_buffered_input(PGconn *connection) {
+    if (!PQsslInUse(connection)) return false;
+    SSL *tls = PQsslStruct(connection, "OpenSSL");
+    return tls && SSL_pending(tls) > 0;
 }

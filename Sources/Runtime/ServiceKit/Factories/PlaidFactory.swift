@@ -1,36 +1,34 @@
-// Plaid as the settings name it: environment, host, credentials, and the client that calls it.
+// Plaid from our settings: which one, as whom, and through which client.
 
 import Basics
 package import HTTPClient
 package import PlaidAPI
 
 extension Settings {
-    package var plaidEnvironment: PlaidEnvironment {
-        // The setting's format admits these two words only.
-        PlaidEnvironment(rawValue: self[Setting.plaidEnvironment]) ?? .sandbox
+    package var plaidEnvironment: PlaidEnvironment { self[Setting.plaidEnvironment] }
+
+    /// `PLAID_BASE_URL`, or the host of `PLAID_ENV`; without a slash at its end.
+    package var plaidBaseURL: String { self[Setting.plaidBaseURL] ?? plaidEnvironment.baseURL }
+
+    package var plaidCredentials: PlaidCredentials {
+        PlaidCredentials(clientID: self[Setting.plaidClientID], secret: self[Setting.plaidSecret])
     }
 
-    /// `PLAID_BASE_URL`, else the environment's own host.
-    package var plaidBaseURLText: String { self[Setting.plaidBaseURL] ?? plaidEnvironment.baseURL }
-
-    /// The transport's settings: plain HTTP only where the operator named such a URL.
+    /// Settings of an HTTP client for calls to Plaid.
+    ///
+    /// - Parameters:
+    ///   - maxInFlight: Calls at once.
+    ///   - bodyBudget: The bound of `MAX_IN_FLIGHT_BYTES`, for programs that fetch reports.
     package func plaidHTTPClient(maxInFlight: Int, bodyBudget: BodyBudget? = nil) -> HTTPClientSettings {
         HTTPClientSettings(
             maxInFlight: maxInFlight,
-            allowsPlainHTTP: plaidBaseURLText.hasPrefix("http://"),
+            allowsPlainHTTP: plaidBaseURL.hasPrefix("http://"),
             bodyBudget: bodyBudget,
             userAgent: "check-pipeline/\(Program.version)"
         )
     }
 
-    package func plaidClient(_ transport: any PlaidTransport) -> PlaidClient {
-        PlaidClient(
-            http: transport,
-            baseURL: plaidBaseURLText,
-            credentials: PlaidCredentials(
-                clientID: self[Setting.plaidClientID],
-                secret: self[Setting.plaidSecret]
-            )
-        )
+    package func plaidClient(_ http: any PlaidTransport) -> PlaidClient {
+        PlaidClient(http: http, baseURL: plaidBaseURL, credentials: plaidCredentials)
     }
 }

@@ -29,15 +29,14 @@ package enum Program {
     ) -> Never {
         ProcessSetup.tuneAllocator()
         ProcessSetup.claimSignals()
-        let keys = keys + Setting.service
+        let keys = Setting.unique(keys + Setting.service)
         let environment = EnvironmentVariables.current()
         let end = ProcessEnd(environment: environment)
 
         switch ProgramArguments.parse(Array(arguments.dropFirst())) {
         case .run: break
         case .help:
-            let help = "\(name) — \(summary)\n\nUsage: \(name) [--help] [--version]\n\n\(SettingsHelp.text(keys))\n"
-            OutputDescriptor.standardOutput.write(Array(help.utf8))
+            OutputDescriptor.standardOutput.write(Array(help(name, summary, keys).utf8))
             end.exit(.success)
         case .version:
             OutputDescriptor.standardOutput.write(Array("\(name) \(version)\n".utf8))
@@ -86,6 +85,21 @@ package enum Program {
         }
     }
 
+    private static func help(_ name: String, _ summary: String, _ keys: [any AnySettingKey]) -> String {
+        """
+        \(name) — \(summary)
+
+        Usage: \(name) [--help] [--version]
+
+        \(SettingsHelp.text(keys))
+
+        SIGTERM and SIGINT stop within SHUTDOWN_GRACE, a second one at once; SIGHUP reads the TLS files again.
+        Exit codes: 0 clean stop, 64 usage, 69 a port is taken, 70 internal error or the grace ended with work in hand,
+        78 configuration.
+
+        """
+    }
+
     private static func admin(
         _ settings: Settings,
         _ health: Health,
@@ -124,9 +138,8 @@ enum ProgramArguments: Equatable {
 
     /// - Parameter arguments: Without the program's own name.
     static func parse(_ arguments: [String]) -> ProgramArguments {
-        // Asking for help wins over what else stands there.
-        if let index = arguments.firstIndex(where: { $0 == "--help" || $0 == "-h" }), index == 0 { return .help }
         guard let first = arguments.first else { return .run }
+        if first == "--help" || first == "-h" { return .help }
         if first == "--version", arguments.count == 1 { return .version }
         return .unknown(LineText.visible(first))
     }

@@ -85,8 +85,12 @@ enum HTTPServerExport {
                 }
             }
         }
-        registry.gauge("check_pipeline_http_longest_turn_seconds", help: "Longest turn of the HTTP loop so far.") {
-            [weak server] in server?.metrics.longestTurn.inSeconds
+        registry.collect(
+            "check_pipeline_http_longest_turn_seconds",
+            .gauge,
+            help: "Longest turn of the HTTP loop so far."
+        ) { [weak server] in
+            server.map { [MetricsRegistry.Sample($0.metrics.longestTurn.inSeconds, labels: label)] } ?? []
         }
         registry.collect(
             "check_pipeline_http_deadline_hits_total",

@@ -58,12 +58,19 @@ struct LogLineRenderer: Sendable {
                 break
             }
             line.append(UInt8(ascii: ","))
-            Self.appendJSON(Self.reservedKeys.contains(key) ? "metadata.\(key)" : key, to: &line)
+            Self.appendJSON(Self.name(of: key, in: metadata), to: &line)
             line.append(UInt8(ascii: ":"))
             Self.appendJSON(value, depth: 0, to: &line)
         }
         line += "}\n".utf8
         return line
+    }
+
+    /// The key as it is written: out of the way of ours, and of the other metadata.
+    private static func name(of key: String, in metadata: Logger.Metadata) -> String {
+        var name = key
+        while reservedKeys.contains(name) || (name != key && metadata[name] != nil) { name = "metadata.\(name)" }
+        return name
     }
 
     private static func appendJSON(_ value: Logger.MetadataValue, depth: Int, to line: inout [UInt8]) {

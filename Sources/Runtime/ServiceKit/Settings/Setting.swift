@@ -3,6 +3,7 @@
 
 package import Basics
 package import Cryptography
+package import PlaidAPI
 
 package enum Setting {
     // MARK: Public listener
@@ -95,9 +96,9 @@ package enum Setting {
 
     // MARK: Plaid
 
-    package static let plaidEnvironment = SettingKey<String>(
+    package static let plaidEnvironment = SettingKey<PlaidEnvironment>(
         "PLAID_ENV",
-        .word(["sandbox", "production"], placeholder: "sandbox|production"),
+        .plaidEnvironment,
         default: "sandbox",
         help: "Plaid's environment: its host, and part of every key"
     )
@@ -352,4 +353,10 @@ package enum Setting {
         httpHost, httpPort, httpTLSCertFile, httpTLSKeyFile, maxConnections,
     ]
     package static let plaid: [any AnySettingKey] = [plaidEnvironment, plaidBaseURL, plaidClientID, plaidSecret]
+
+    /// The keys in their order, each name once: groups overlap.
+    static func unique(_ keys: [any AnySettingKey]) -> [any AnySettingKey] {
+        var seen: Set<String> = []
+        return keys.filter { seen.insert($0.name).inserted }
+    }
 }

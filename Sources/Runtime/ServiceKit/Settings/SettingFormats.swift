@@ -2,6 +2,7 @@
 
 import Basics
 import Cryptography
+import PlaidAPI
 
 /// One ceiling of `PLAID_RATE_LIMITS`: at most `count` calls of `endpoint` in each `interval`, all replicas together.
 package struct PlaidRateLimit: Sendable, Equatable {
@@ -140,6 +141,15 @@ extension ValueFormat where Value == String {
             ],
             placeholder: "purpose"
         )
+    }
+}
+
+extension ValueFormat where Value == PlaidEnvironment {
+    static var plaidEnvironment: ValueFormat {
+        let words = PlaidEnvironment.allCases.map(\.rawValue)
+        return ValueFormat(words.joined(separator: "|"), accepted: "one of \(words.joined(separator: ", "))") {
+            PlaidEnvironment(rawValue: $0)
+        }
     }
 }
 

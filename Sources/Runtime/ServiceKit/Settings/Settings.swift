@@ -1,6 +1,7 @@
 // The loaded configuration: every key a program lists is read and checked before anything starts.
 
 import Basics
+import PlaidAPI
 
 /// Typed values of the keys that a program listed.
 package struct Settings: Sendable {
@@ -65,11 +66,20 @@ struct SettingRule: Sendable {
             }
         },
         SettingRule { settings in
-            guard let environment = settings.ifListed(Setting.plaidEnvironment), environment == "production",
+            guard let environment = settings.ifListed(Setting.plaidEnvironment), environment == .production,
                 let url = settings.ifListed(Setting.plaidBaseURL) ?? nil
             else { return nil }
-            return url.hasPrefix("http://")
+            return url.hasPrefix("http://") && !isLoopback(url)
                 ? ConfigurationError("PLAID_BASE_URL", "must be https:// when PLAID_ENV is production") : nil
         },
     ]
+
+    /// Whether the URL's host is this machine by name or number: `127.` alone would also fit `127.example`.
+    private static func isLoopback(_ url: String) -> Bool {
+        let authority = url.drop { $0 != "/" }.drop { $0 == "/" }.prefix { $0 != "/" }
+        if authority.hasPrefix("[") { return authority.prefix { $0 != "]" } == "[::1" }
+        let host = authority.prefix { $0 != ":" }
+        return host == "localhost"
+            || (host.hasPrefix("127.") && host.utf8.allSatisfy { isDigit($0) || $0 == UInt8(ascii: ".") })
+    }
 }

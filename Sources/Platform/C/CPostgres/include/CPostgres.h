@@ -33,3 +33,7 @@ void cpg_set_notice_sink(PGconn *_Nonnull connection, cpg_notice_sink *_Nonnull 
 // the given time on CLOCK_MONOTONIC (UINT64_MAX: without limit). Sockets or events of -1 are left out. An end sent
 // by the peer counts as readable.
 int cpg_wait(int socket, bool read, bool write, int event, uint64_t monotonic_nanoseconds);
+
+// Whether TLS holds decrypted bytes that libpq has not taken: poll does not see them. libpq 15 reads at least 8 KiB at
+// a time, PostgreSQL 17 and proxies send records of 16.
+bool cpg_has_buffered_input(PGconn *_Nonnull connection);
