@@ -78,6 +78,15 @@ struct Assignment {
         }
     }
 
+    /// A record is about to be handed out. One below what was committed means that the log itself went back (the topic
+    /// was made anew, or truncated): what was committed above it names records that are gone, and must not swallow the
+    /// commits of those that took their place.
+    mutating func delivers(_ partition: TopicPartition, _ offset: Int64) {
+        guard let before = sent[partition] ?? acknowledged[partition], offset < before else { return }
+        sent[partition] = nil
+        acknowledged[partition] = nil
+    }
+
     /// A commit failed: the same offsets may be sent again.
     mutating func forget(_ offsets: some Collection<TopicPartition>) {
         for partition in offsets { sent[partition] = acknowledged[partition] }

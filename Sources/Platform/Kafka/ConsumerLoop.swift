@@ -142,6 +142,7 @@ final class ConsumerLoop {
         let record = ConsumerRecord(copying: message, topic: name)
         // The library discards what it fetched for an assignment that is over; a stray one must not reach the handler.
         guard assignment.partitions.contains(record.topicPartition) else { return 0 }
+        assignment.delivers(record.topicPartition, record.offset)
         handler.received(record)
         return 1
     }
