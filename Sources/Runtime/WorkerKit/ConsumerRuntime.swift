@@ -99,8 +99,9 @@ package final class ConsumerRuntime: Sendable {
     struct State: Sendable {
         var core: WorkerCore
         var consumer: (any ConsumerControl)?
-        /// The timer set for the core's next wake.
+        /// When the core is to be woken next, and the one timer that does it.
         var armed: MonotonicInstant?
+        var timer: TimerToken?
         /// Set by stopping, by the environment's clock: ends the waits of revocations.
         var stopDeadline: MonotonicInstant?
         /// Partitions whose revocation waits for what runs.
@@ -230,13 +231,22 @@ package final class ConsumerRuntime: Sendable {
         return own
     }
 
+    /// Sets the timer for a wake that is earlier than the one armed, whose timer goes: left alone, hour-long ones would
+    /// pile up with each short wait that comes before them.
     private func arm(_ wake: MonotonicInstant) {
-        // An earlier timer that fires later finds nothing to do; an hour-long one must not keep the runtime alive.
-        environment.timers.schedule(at: wake) { [weak self] in
+        // An hour-long timer must not keep the runtime alive.
+        let token = environment.timers.schedule(at: wake) { [weak self] in
             self?.decide { state, now in
                 if state.armed == wake { state.armed = nil }
                 return state.core.advance(to: now)
             }
         }
+        let stale = state.withLock { state -> TimerToken? in
+            // It has fired already, or another thread has armed an earlier one.
+            guard state.armed == wake else { return token }
+            defer { state.timer = token }
+            return state.timer
+        }
+        if let stale { environment.timers.cancel(stale) }
     }
 }
