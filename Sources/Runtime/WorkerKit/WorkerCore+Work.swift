@@ -73,7 +73,8 @@ extension WorkerCore {
             let permit = gate.permit(now.monotonic)
             guard permit != .none, let started = lanes.startNext() else { return }
             guard let id = begin(started, now, into: &effects) else { continue }
-            if permit == .one { gate.probeStarted(id) }
+            // An expiry calls nobody but the database: its end proves nothing about what closed the gate.
+            if permit == .one, !(running[id]?.task.isExpiry ?? false) { gate.probeStarted(id) }
         }
     }
 
@@ -273,6 +274,10 @@ extension WorkerCore {
     private mutating func release(_ items: [EventInHand]) {
         heldBytes -= items.reduce(0) { $0 + $1.event.byteCount }
     }
+}
+
+extension WorkTask {
+    var isExpiry: Bool { if case .expire = self { true } else { false } }
 }
 
 extension WorkResult {

@@ -286,6 +286,27 @@ import Testing
         }
     }
 
+    @Test func `short waits before a long one leave no timers behind`() async throws {
+        try await withHarness { harness in
+            harness.deliver(0, key: 1)
+            let patient = try await harness.handler.next()
+            try await harness.answer(patient, .retry(after: .seconds(3_600), reason: RetryReason("not-ready")))
+            harness.deliver(1, key: 2)
+            for _ in 0..<40 {
+                let call = try await harness.handler.next()
+                #expect(call.offsets == [1])
+                try await harness.answer(call, .retry(after: .seconds(1), reason: RetryReason("transient")))
+                harness.clock.advance(by: .seconds(3))
+            }
+            // The next wake's, and the heartbeat's.
+            #expect(harness.timers.count <= 2)
+            harness.clock.advance(by: .seconds(3_600))
+            var offsets: Set<Int64> = []
+            for _ in 0..<2 { offsets.formUnion(try await harness.handler.next().offsets) }
+            #expect(offsets == [0, 1], "the long wait ends too")
+        }
+    }
+
     // MARK: Faults that hit everything
 
     @Test func `a global fault pauses the partitions, keeps the events, probes with one`() async throws {
@@ -340,6 +361,29 @@ import Testing
             try await harness.answer(expiry, .done)
             #expect(harness.runtime.snapshot.pauseReason == "keys", "an expiry proves nothing about the fault")
             #expect(harness.handler.calls.count == 0)
+        }
+    }
+
+    @Test func `an expired event is no probe`() async throws {
+        try await withHarness { harness in
+            harness.deliver(0, key: 1, hoursOld: 23)
+            harness.deliver(1, key: 2)
+            let held = [try await harness.handler.next(), try await harness.handler.next()]
+            // The one that will expire is the first in turn.
+            for call in held.sorted(by: { $0.offsets[0] < $1.offsets[0] }) {
+                try await harness.answer(call, .pauseAll(for: .seconds(3_000), reason: "keys"))
+            }
+            // The first event's life is over when the pause ends.
+            harness.clock.advance(by: .seconds(3_760))
+            harness.tick()
+            let calls = [try await harness.handler.next(), try await harness.handler.next()]
+            let expiry = try #require(calls.first { $0.kind == .expire })
+            let probe = try #require(calls.first { $0.kind == .handle })
+            #expect(expiry.offsets == [0] && probe.offsets == [1])
+            try await harness.answer(expiry, .done)
+            #expect(harness.runtime.snapshot.pauseReason == "keys", "the keys were not tried")
+            try await harness.answer(probe, .done)
+            #expect(harness.runtime.snapshot.pauseReason == nil)
         }
     }
 
