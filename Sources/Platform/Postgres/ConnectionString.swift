@@ -27,6 +27,8 @@ struct ConnectionString: Sendable {
     let options: String
     private let text: Secret
     private let secrets: [Secret]
+    /// Seconds. A longer `connect_timeout` counts as this one.
+    private static let maxConnectTimeout = 3_600
 
     /// - Throws: kind `misuse` without a word of the string, which may hold a password.
     init(_ text: String) throws(PostgresError) {
@@ -56,7 +58,8 @@ struct ConnectionString: Sendable {
                 overrides.append(Keyword("port", port.isEmpty ? "5432" : port))
                 return Host(overrides: overrides)
             }
-        connectTimeout = values["connect_timeout"].flatMap { Int($0) }.flatMap { $0 > 0 ? .seconds(max(2, $0)) : nil }
+        connectTimeout = values["connect_timeout"].flatMap { Int($0) }
+            .flatMap { $0 > 0 ? .seconds(min(max(2, $0), Self.maxConnectTimeout)) : nil }
         options = (values["options"] ?? "").lowercased()
         secrets = ["password", "sslpassword"].compactMap { values[$0] }.filter { !$0.isEmpty }.map { Secret($0) }
         self.text = Secret(text)
