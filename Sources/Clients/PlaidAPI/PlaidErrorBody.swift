@@ -50,6 +50,12 @@ package struct PlaidErrorBody: Hashable, Sendable {
     }
 }
 
+extension PlaidErrorBody: CustomStringConvertible, CustomReflectable {
+    /// Type and code: the message is Plaid's free text and may quote what was sent, an Item's id names a person's bank.
+    package var description: String { "\(errorType) \(errorCode)" }
+    package var customMirror: Mirror { Mirror(self, children: ["error": description]) }
+}
+
 /// Names that Plaid chose (types, codes, request ids) before they are shown to anybody.
 enum PlaidName {
     private static let mostBytes = 128

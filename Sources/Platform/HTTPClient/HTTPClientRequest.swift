@@ -113,3 +113,11 @@ package struct HTTPClientRequest: Sendable {
         self.deadline = deadline
     }
 }
+
+extension HTTPClientRequest: CustomStringConvertible, CustomReflectable {
+    /// Without header values and body: they hold tokens and personal data.
+    package var description: String {
+        "\(method) \(url), headers \(headers.map(\.name).joined(separator: " ")), \(body.count) bytes"
+    }
+    package var customMirror: Mirror { Mirror(self, children: ["request": description]) }
+}

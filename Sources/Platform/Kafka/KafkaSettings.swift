@@ -98,3 +98,11 @@ package struct KafkaSettings: Sendable {
         return text
     }
 }
+
+extension KafkaSettings: CustomStringConvertible, CustomReflectable {
+    /// Names of the operator's properties without their values, which may be passwords.
+    package var description: String {
+        "\(bootstrapServers) as \(clientID), properties \(properties.map(\.name).joined(separator: " "))"
+    }
+    package var customMirror: Mirror { Mirror(self, children: ["settings": description]) }
+}

@@ -69,6 +69,12 @@ package struct SQLStatement: Sendable {
     var byteCount: Int { parameters.reduce(sql.utf8.count) { $0 + $1.byteCount } }
 }
 
+extension SQLStatement: CustomStringConvertible, CustomReflectable {
+    /// The SQL alone: parameters are ids of persons, reports and sealed tokens.
+    package var description: String { "\(sql) with \(parameters.count) parameters" }
+    package var customMirror: Mirror { Mirror(self, children: ["statement": description]) }
+}
+
 extension SQLValue {
     var byteCount: Int {
         switch self {

@@ -83,6 +83,21 @@ import Testing
         }
     }
 
+    @Test func `an error printed or dumped shows type and code, not Plaid's free text`() {
+        let error = PlaidErrorBody(
+            errorType: "ITEM_ERROR",
+            errorCode: "NO_ACCOUNTS",
+            errorMessage: "no accounts for access-sandbox-hunter2",
+            itemID: "hunter2",
+            causes: [PlaidErrorBody(errorType: "A", errorCode: "B", errorMessage: "hunter2")]
+        )
+        var dumped = ""
+        dump(error, to: &dumped)
+        for shown in ["\(error)", String(reflecting: [error]), dumped] {
+            #expect(shown.contains("ITEM_ERROR NO_ACCOUNTS") && !shown.contains("hunter2"), "\(shown)")
+        }
+    }
+
     @Test func `has no row that the manual lacks and no row twice`() {
         var seen: Set<String> = []
         for row in PlaidErrorTable.rows {

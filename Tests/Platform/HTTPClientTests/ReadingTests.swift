@@ -36,6 +36,21 @@ import Testing
         #expect(target == RequestTarget(host: host, port: port, isLiteral: isLiteral))
     }
 
+    @Test func `a request printed or dumped shows neither header values nor body`() {
+        let request = HTTPClientRequest(
+            url: "https://sandbox.plaid.com/x",
+            headers: [("PLAID-CLIENT-ID", "hunter2"), ("PLAID-SECRET", .secret(Secret("hunter2")))],
+            body: Array("{\"access_token\":\"hunter2\"}".utf8),
+            isRepeatable: true
+        )
+        var dumped = ""
+        dump(request, to: &dumped)
+        for shown in ["\(request)", String(reflecting: [request]), dumped] {
+            #expect(shown.contains("PLAID-SECRET") && !shown.contains("hunter2"), "\(shown)")
+            #expect(!shown.contains("104, 117, 110, 116"), "the body's bytes as numbers")
+        }
+    }
+
     @Test(arguments: ["a\r\nX: b", "a\nb", "a\rb", "a\0b", "a\u{7F}", "\u{1}"])
     func `a header's value with a control character is refused, plain or secret, and not shown`(_ value: String) {
         for value in [HeaderValue.plain(value), .secret(Secret(value))] {

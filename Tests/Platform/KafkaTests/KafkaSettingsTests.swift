@@ -21,6 +21,19 @@ import Testing
         #expect(properties.map(\.value) == ["ssl", "/etc/ssl/certs/ca.pem", "a=b#c", "cooperative-sticky"])
     }
 
+    @Test func `settings printed or dumped show no value of a property`() {
+        let settings = KafkaSettings(
+            bootstrapServers: "127.0.0.1:1",
+            clientID: "t",
+            properties: [("sasl.password", "hunter2")]
+        )
+        var dumped = ""
+        dump(settings, to: &dumped)
+        for shown in ["\(settings)", String(reflecting: [settings]), dumped] {
+            #expect(shown.contains("sasl.password") && !shown.contains("hunter2"), "\(shown)")
+        }
+    }
+
     @Test(arguments: [
         "acks", "request.required.acks", "enable.idempotence", "message.timeout.ms", "delivery.timeout.ms",
         "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset",

@@ -34,6 +34,18 @@ import Testing
     }
 
     @Test(arguments: [
+        ("1", Duration.seconds(2)), ("7", .seconds(7)), ("9223372036854775807", .seconds(3_600)), ("0", nil),
+        ("99999999999999999999", nil),
+    ])
+    func `a connect_timeout of any size is a bounded wait`(_ text: String, _ wait: Duration?) throws {
+        let string = try ConnectionString("host=x connect_timeout=\(text)")
+        #expect(string.connectTimeout == wait)
+        let limit = string.connectTimeout ?? .seconds(3)
+        let keywords = string.keywords(for: string.hosts[0], applicationName: "p", connectTimeout: limit)
+        #expect(keywords.contains { $0.name == "connect_timeout" && $0.value == "\(Int(limit.inSeconds))" })
+    }
+
+    @Test(arguments: [
         "postgresql://user:hunter2secret@host:port/db", "postgresql://user:hunter2@secret@host/db",
         "postgresql://user:hunter2/secret@host/db", "postgresql://user:hunter2%secret@host/db",
         "password='hunter2secret host=x", "nonsense hunter2secret", "postgresql://[hunter2secret", "host=a\u{0}b",
@@ -45,6 +57,15 @@ import Testing
         } throws: { error in
             let shown = "\(error) \((error as? PostgresError)?.message ?? "")"
             return (error as? PostgresError)?.kind == .misuse && !shown.contains("hunter2") && !shown.contains("secret")
+        }
+    }
+
+    @Test func `a statement printed or dumped shows no parameter`() {
+        var dumped = ""
+        let statement = SQLStatement("select $1", .text("usr_hunter2"))
+        dump(statement, to: &dumped)
+        for shown in ["\(statement)", String(reflecting: [statement]), dumped] {
+            #expect(shown.contains("select $1") && !shown.contains("hunter2"), "\(shown)")
         }
     }
 
