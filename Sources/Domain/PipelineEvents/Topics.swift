@@ -48,7 +48,9 @@ package struct Topics: Hashable, Sendable {
     /// Which topic a webhook belongs to by its `webhook_type`, compared byte for byte; never nil, since a type
     /// that nobody knows yet is published too.
     package static func webhookTopic(type: String) -> WebhookTopic {
-        switch type {
+        // Swift compares text by canonical equivalence: other scalars (U+212A for K) may equal a letter of ours.
+        guard type.utf8.allSatisfy({ $0 < 0x80 }) else { return .other }
+        return switch type {
         case "CHECK_REPORT", "CRA_REPORT", "USER_CHECK_REPORT": .checkReport
         case "ITEM", "TRANSACTIONS": .item
         case "LINK", "LAYER": .link

@@ -15,6 +15,9 @@ import Testing
         ("CASH_FLOW_UPDATES", "plaid.webhooks.other"),
         ("check_report", "plaid.webhooks.other"),
         (" CHECK_REPORT", "plaid.webhooks.other"),
+        // Canonically equivalent to the types above, and other bytes.
+        ("CHEC\u{212A}_REPORT", "plaid.webhooks.other"),
+        ("LIN\u{212A}", "plaid.webhooks.other"),
         ("", "plaid.webhooks.other"),
     ])
     func `sends each webhook type to its topic`(_ type: String, _ topic: String) {
