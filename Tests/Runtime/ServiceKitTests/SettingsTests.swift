@@ -47,6 +47,8 @@ import Testing
     @Test(arguments: [
         ("just words hidden", "CONFIG_FILE", "line 1"), ("A=1\n=hidden", "CONFIG_FILE", "line 2"),
         ("A B=hidden", "CONFIG_FILE", "line 1"), ("A=1\n\nA=hidden", "A", "line 3"),
+        // A key that an editor has wrapped: its padding looks like the sign after a name.
+        ("ENCRYPTION_KEYS=k:\nc2VjhiddenVuZGVyIQ==", "CONFIG_FILE", "line 2"),
     ])
     func `a broken line is named by its number and not shown`(_ text: String, _ variable: String, _ part: String) throws
     {

@@ -99,7 +99,7 @@ package struct SettingSource: Sendable {
                 throw ConfigurationError("CONFIG_FILE", "line \(number) is not NAME=value")
             }
             let name = trimmed(line[..<equals])
-            guard name.utf8.allSatisfy({ isLetterOrDigit($0) || $0 == UInt8(ascii: "_") }) else {
+            guard isVariableName(name) else {
                 throw ConfigurationError("CONFIG_FILE", "line \(number) does not begin with a variable's name")
             }
             guard values[name] == nil else {
@@ -108,6 +108,15 @@ package struct SettingSource: Sendable {
             values[name] = unquoted(trimmed(line[line.index(after: equals)...]))
         }
         return values
+    }
+
+    /// Names are echoed in errors and warnings, so they must look like one: a stray line may be the rest of a key whose
+    /// padding is taken for the equals sign.
+    private static func isVariableName(_ name: String) -> Bool {
+        name.utf8.count <= 64
+            && name.utf8.allSatisfy { byte in
+                isDigit(byte) || byte == UInt8(ascii: "_") || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+            }
     }
 
     private static func unquoted(_ text: String) -> String {
