@@ -72,6 +72,24 @@ import Testing
         #expect(local.plaidHTTPClient(maxInFlight: 3).allowsPlainHTTP)
     }
 
+    private static let plaidFailures: [(PlaidFailure, Int32)] = {
+        let away = HTTPClientError(.connect, message: "x")
+        let local = HTTPClientError(.local, message: "x")
+        return [
+            (PlaidFailure(class: .retry(slow: false), message: "m", transport: away), 69),
+            (PlaidFailure(class: .global, message: "m", transport: local), 78),
+            (PlaidFailure(class: .retry(slow: true), status: 503, message: "m"), 69),
+            (PlaidFailure(class: .permanent, status: 400, message: "m"), 70),
+        ]
+    }()
+
+    @Test(arguments: plaidFailures)
+    func `a Plaid that is away ends a command with 69`(_ failure: PlaidFailure, _ code: Int32) {
+        let end = ProgramFailure(reporting: failure)
+        #expect(end.code.rawValue == code)
+        #expect(end.message == "Plaid: m")
+    }
+
     @Test func `the listener's bounds follow the settings that are listed`() throws {
         let bounds = try Settings(
             [Setting.maxConnections, Setting.maxBody],

@@ -4,6 +4,7 @@ import Basics
 import HTTPClient
 import HTTPServer
 import Kafka
+import PlaidAPI
 import Postgres
 
 extension ProgramFailure {
@@ -21,6 +22,7 @@ extension ProgramFailure {
         case let error as KafkaError: classify(error)
         case let error as PostgresError: classify(error)
         case let error as HTTPClientError: classify(error)
+        case let failure as PlaidFailure: classify(failure)
         case let error as HTTPServerError: (error.code == .portTaken ? .unavailable : .configuration, "\(error)")
         case is CancellationError: (.internalError, "interrupted")
         default: (.internalError, "\(error)")
@@ -43,6 +45,14 @@ extension ProgramFailure {
             (.unavailable, "Postgres cannot be reached: \(error)")
         default: (.internalError, "Postgres: \(error)")
         }
+    }
+
+    /// Away is what gave no answer, or one that says "later"; any other refusal is for the command to explain.
+    private static func classify(_ failure: PlaidFailure) -> (ExitCode, String) {
+        let line = "Plaid: \(failure.message)"
+        if let transport = failure.transport { return (classify(transport).0, line) }
+        if case .retry = failure.class { return (.unavailable, line) }
+        return (.internalError, line)
     }
 
     private static func classify(_ error: HTTPClientError) -> (ExitCode, String) {
