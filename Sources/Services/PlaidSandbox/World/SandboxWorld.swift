@@ -118,7 +118,8 @@ struct SandboxWorld: Sendable {
     func user(_ reference: UserFields) throws(PlaidRefusal) -> User {
         switch reference {
         case .id(let id):
-            // An older id is no `user_id` of a request: those users are named by their token.
+            // An older user's id is no `user_id` of a request; his token is, once he is migrated.
+            if let owner = userByToken[id], let user = users[owner] { return user }
             guard let user = users[id], user.family == .current else { throw .userNotFound }
             return user
         case .token(let token):
