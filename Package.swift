@@ -155,7 +155,10 @@ let testTargets: [Target] = [
     tests(
         "Services",
         "PlaidSandboxTests",
-        ["Basics", "HTTPServer", "HTTPClient", "Cryptography", "JSON", "PlaidAPI", "ServiceKit", "PlaidSandbox"]
+        [
+            "Basics", "HTTPServer", "HTTPClient", "Cryptography", "JSON", "PlaidAPI", "ServiceKit", "PlaidSandbox",
+            "sandbox",
+        ]
     ),
     tests(
         "Services",
