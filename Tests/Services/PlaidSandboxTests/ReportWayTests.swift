@@ -193,4 +193,29 @@ import Testing
             )
         }
     }
+
+    @Test func `a base report can be asked for some of its Items`() async throws {
+        try await Fixture.with { fixture in
+            let user = try await fixture.user()
+            try await fixture.item(user)
+            try await fixture.item(user)
+            try await fixture.create(user)
+            try await fixture.makeReady()
+            let ids = try await fixture.plaid.userItems(user.reference).map(\.itemID)
+            #expect(ids.count == 2)
+            func items(_ wanted: [String]) async throws -> [String] {
+                let asked = JSONMember(key: "item_ids", value: .array(wanted.map { .string($0) }))
+                let json = try await fixture.good(ReportProduct.baseReport.path, user.naming([asked]))
+                return json["report"]?["items"]?.arrayValue?.compactMap { $0["item_id"]?.stringValue } ?? []
+            }
+            let one = try await items([ids[1]])
+            #expect(one == [ids[1]])
+            let both = try await items(ids)
+            #expect(both == ids)
+            let unknown = user.naming([JSONMember(key: "item_ids", value: ["x"])])
+            #expect(
+                try await fixture.refusal(ReportProduct.baseReport.path, unknown) == "400 ITEM_ERROR/ITEM_NOT_FOUND"
+            )
+        }
+    }
 }

@@ -194,6 +194,12 @@ extension Sandbox {
         let asksForPartner = call.body["partner_insights"]?.objectValue != nil
         let plan = try report(of: user, product, asksForPartner: asksForPartner)
         if let id = call.text("report_id"), id != plan.reportID(product) { throw .reportNotFound }
+        if let wanted = call.body["item_ids"]?.stringArrayValue, !wanted.isEmpty {
+            let known = Set(plan.items.map(\.id))
+            guard wanted.allSatisfy({ known.contains($0) }) else { throw .itemNotFound }
+            // Less than the whole report: it is made for this call and is not part of the truth.
+            if wanted.count < known.count { return .json(BaseReport.bytes(plan.only(items: Set(wanted)))) }
+        }
         return .report(plan, product, bodies.body(plan, product))
     }
 

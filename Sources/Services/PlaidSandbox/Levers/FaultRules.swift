@@ -112,7 +112,7 @@ extension FaultRules {
         Field("endpoint", .text(1...200)), Field("user_id", .text(1...256)), Field("product", .text(1...100)),
         Field("share", .number), Field("skip", .integer(0...1_000_000_000)),
         Field("count", .integer(1...1_000_000_000)),
-        Field("latency_ms", .integer(0...170_000)), Field("latency_to_ms", .integer(0...170_000)),
+        Field("latency_ms", .integer(0...160_000)), Field("latency_to_ms", .integer(0...160_000)),
         Field("error_type", .text(1...100)), Field("error_code", .text(1...100)), Field("error_message", .text()),
         Field("status", .integer(200...599)), Field("retry_after", .integer(0...86_400)),
         Field("drop", .flag), Field("cut_after", .integer(0...64_000_000)),

@@ -54,7 +54,8 @@ final class WebhookSender: Sendable {
         /// Serials in the order of their making; the oldest finished are forgotten at the bound.
         var order: [Int] = []
         var nextSerial = 1
-        var waiting: [Int] = []
+        /// A slice: taking from its front moves nothing.
+        var waiting: ArraySlice<Int> = []
         var inFlight = 0
         var histories: [String: RefusalHistory] = [:]
         var isStopped = false
