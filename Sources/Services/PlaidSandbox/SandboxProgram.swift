@@ -54,6 +54,12 @@ package enum SandboxProgram {
             observe: { [logger = context.logger.labelled("webhooks")] in log($0, logger) }
         )
         if let file = settings[Setting.sandboxFaultsFile] { try sandbox.loadFaults(file) }
+        context.metrics.gauge("check_pipeline_sandbox_users", help: "Users created.") {
+            Double(sandbox.world.withLock { $0.users.count })
+        }
+        context.metrics.gauge("check_pipeline_sandbox_webhooks_waiting", help: "Webhooks that wait for a place.") {
+            Double(sandbox.sender.waitingCount)
+        }
         context.add(component: "webhooks", stop: { _ in sandbox.sender.stop() })
         try context.addPublicListener(service: sandbox.router())
     }

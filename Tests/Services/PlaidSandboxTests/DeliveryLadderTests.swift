@@ -55,7 +55,13 @@ import Testing
         #expect(climbed.end == .lost(.endOfLadder))
         var ladder = DeliveryLadder(firstAttempt: Self.start, speed: 1)
         let negative = DeliveryAnswer.refused(status: 429, retryAfter: .seconds(-5))
-        #expect(ladder.step(negative, now: Self.start, refusesMost: false) == .again(after: .zero))
+        #expect(ladder.step(negative, now: Self.start, refusesMost: false) == .again(after: .seconds(1)))
+    }
+
+    @Test func `patience at high speed ends with the real day`() {
+        let climbed = times(.refused(status: 429, retryAfter: .seconds(600)), speed: 10_000)
+        #expect(climbed.attempts.count == 24 * 6 + 1)
+        #expect(climbed.end == .lost(.endOfLadder))
     }
 
     @Test func `nothing is sent again while the URL refuses most`() {

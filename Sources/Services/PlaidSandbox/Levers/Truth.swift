@@ -75,6 +75,7 @@ struct Truth {
             case .lost(let reason): writer.field("state", "lost: \(reason.rawValue)")
             case .again, nil: writer.field("state", "pending")
             }
+            writer.field("attempt_count", delivery.attemptCount)
             writer.array("attempts") { writer in
                 for attempt in delivery.attempts { write(attempt, &writer) }
             }

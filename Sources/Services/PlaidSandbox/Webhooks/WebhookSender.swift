@@ -20,9 +20,21 @@ struct WebhookDelivery: Sendable {
     let body: [UInt8]
     let bodySHA256: String
     var ladder: DeliveryLadder
+    /// All attempts, also those no longer listed.
+    var attemptCount = 0
+    /// The latest ones.
     var attempts: [Attempt] = []
     /// Set when no attempt follows.
     var outcome: DeliveryLadder.Step?
+
+    /// A receiver that is always patient is asked thousands of times.
+    static let mostAttemptsListed = 200
+
+    mutating func begin(at time: Timestamp) {
+        attemptCount += 1
+        if attempts.count >= Self.mostAttemptsListed { attempts.removeFirst() }
+        attempts.append(Attempt(at: time))
+    }
 }
 
 /// One attempt that has ended, for logs and tests.
@@ -145,7 +157,7 @@ final class WebhookSender: Sendable {
             guard !state.isStopped, state.inFlight < maxInFlight, !state.waiting.isEmpty else { return nil }
             let serial = state.waiting.removeFirst()
             state.inFlight += 1
-            state.deliveries[serial]?.attempts.append(WebhookDelivery.Attempt(at: now))
+            state.deliveries[serial]?.begin(at: now)
             return state.deliveries[serial]
         }
     }
@@ -203,7 +215,7 @@ final class WebhookSender: Sendable {
             return WebhookStep(
                 serial: serial,
                 code: delivery.code,
-                attempt: delivery.attempts.count,
+                attempt: delivery.attemptCount,
                 answer: answer,
                 next: step
             )
@@ -244,6 +256,9 @@ final class WebhookSender: Sendable {
     }
 
     // MARK: what is known
+
+    /// Attempts that wait for a place among those in flight.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
 
     /// Everything remembered, oldest first.
     func deliveries() -> [WebhookDelivery] {
