@@ -61,7 +61,10 @@ final class ReportConsumerMetrics: WorkerObserver {
         rebalances = counter("rebalances", "Assignments received")
         commitFailures = counter("commit_failures", "Offset commits that failed; the next one takes their place")
         deadLetters = counter("dead_letters", "Events that became dead letters")
-        deadLetterFailures = counter("dead_letter_failures", "Dead letters that topic or table did not take; tried again")
+        deadLetterFailures = counter(
+            "dead_letter_failures",
+            "Dead letters that topic or table did not take; tried again"
+        )
         fetchSeconds = registry.histogram(
             "check_pipeline_fetch_seconds",
             help: "From the request to the last byte of the report",
