@@ -9,6 +9,15 @@ enum DeliveryAnswer: Hashable, Sendable {
     case refused(status: Int, retryAfter: Duration?)
     /// No complete answer within 10 s.
     case unanswered(String)
+
+    /// For logs.
+    var text: String {
+        switch self {
+        case .accepted: "200"
+        case .refused(let status, _): String(status)
+        case .unanswered(let why): why
+        }
+    }
 }
 
 /// One delivery's attempts: 30 s after the first, each next gap four times as long, for 24 hours. A 429's `Retry-After`

@@ -25,6 +25,17 @@ struct WebhookDelivery: Sendable {
     var outcome: DeliveryLadder.Step?
 }
 
+/// One attempt that has ended, for logs and tests.
+struct WebhookStep: Sendable {
+    let serial: Int
+    let code: String
+    /// 1 for the first.
+    let attempt: Int
+    let answer: DeliveryAnswer
+    /// What follows; the next attempt is on the timer already.
+    let next: DeliveryLadder.Step
+}
+
 /// What is sent.
 struct OutgoingWebhook: Sendable {
     let code: String
@@ -43,7 +54,8 @@ final class WebhookSender: Sendable {
         /// Serials in the order of their making; the oldest finished are forgotten at the bound.
         var order: [Int] = []
         var nextSerial = 1
-        var waiting: [Int] = []
+        /// A slice: taking from its front moves nothing.
+        var waiting: ArraySlice<Int> = []
         var inFlight = 0
         var histories: [String: RefusalHistory] = [:]
         var isStopped = false
@@ -57,12 +69,15 @@ final class WebhookSender: Sendable {
     private let speed: Double
     private let sign: Sign
     private let maxInFlight: Int
+    private let observe: @Sendable (WebhookStep) -> Void
 
     /// Plaid gives up on an answer after this long, at any speed.
     static let answerLimit = Duration.seconds(10)
     /// Deliveries remembered; beyond it the oldest finished one is forgotten, or the newcomer refused.
     static let mostDeliveries = 50_000
     static let mostURLs = 1_000
+    /// Attempts at one time; the others wait in their order.
+    static let mostInFlight = 64
 
     init(
         http: HTTPClient,
@@ -70,7 +85,8 @@ final class WebhookSender: Sendable {
         clock: MonotonicClock,
         wallClock: WallClock,
         speed: Double,
-        maxInFlight: Int = 64,
+        maxInFlight: Int = WebhookSender.mostInFlight,
+        observe: @escaping @Sendable (WebhookStep) -> Void = { _ in },
         sign: @escaping Sign
     ) {
         self.http = http
@@ -80,6 +96,7 @@ final class WebhookSender: Sendable {
         self.speed = speed
         self.maxInFlight = maxInFlight
         self.sign = sign
+        self.observe = observe
     }
 
     /// Begins a delivery; does not wait for anything.
@@ -170,7 +187,7 @@ final class WebhookSender: Sendable {
     private func finished(_ serial: Int, _ answer: DeliveryAnswer) {
         let now = clock.now()
         let answeredAt = wallClock.now()
-        let step: DeliveryLadder.Step? = state.withLock { state in
+        let ended: WebhookStep? = state.withLock { state in
             state.inFlight -= 1
             guard var delivery = state.deliveries[serial] else { return nil }
             let last = delivery.attempts.count - 1
@@ -183,11 +200,18 @@ final class WebhookSender: Sendable {
             case .done, .lost: delivery.outcome = step
             }
             state.deliveries[serial] = delivery
-            return step
+            return WebhookStep(
+                serial: serial,
+                code: delivery.code,
+                attempt: delivery.attempts.count,
+                answer: answer,
+                next: step
+            )
         }
-        if case .again(let gap)? = step {
+        if case .again(let gap)? = ended?.next {
             timers.schedule(at: now + gap) { [weak self] in self?.retry(serial) }
         }
+        if let ended { observe(ended) }
         startWaiting()
     }
 
