@@ -271,6 +271,7 @@ struct Rig: Sendable {
         _ database: TestDatabase,
         _ plaid: ScriptedPlaid = ScriptedPlaid(),
         announcer: ScriptedAnnouncer = ScriptedAnnouncer(),
+        through topic: (any ReportAnnouncer)? = nil,
         product: ReportProduct = .baseReport,
         ring: KeyRing? = nil,
         wall: WallClock = .system,
@@ -301,7 +302,7 @@ struct Rig: Sendable {
             reports: ReportRepository(pool: pool, environment: .sandbox),
             requests: RequestRepository(pool: pool, environment: .sandbox),
             users: try database.users(ring),
-            announcer: announcer,
+            announcer: topic ?? announcer,
             table: OutcomeTable(notReadySchedule: [.seconds(300), .seconds(900)]),
             report: HandlerReport(
                 product: product,
