@@ -65,7 +65,8 @@ package enum WebhookReceiverProgram {
         )
         context.health.measure("kafka") { ReceiverHealth.kafka(producer.topicsReady(topics.webhooks)) }
         context.health.measure("clock") {
-            keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
+            keys.probeClock()
+            return keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
         }
         context.metrics.gauge("check_pipeline_verification_keys", help: "Verification keys held") {
             Double(keys.keyCount)
