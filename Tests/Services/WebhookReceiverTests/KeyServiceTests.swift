@@ -3,6 +3,7 @@ import Cryptography
 import HTTPClient
 import HTTPServer
 import PlaidAPI
+import ServiceKit
 import Testing
 
 @testable import Kafka
@@ -132,7 +133,7 @@ import Testing
                 #expect(answer.retryAfter != nil)
             }
             #expect(receiver.undecided(.clock) == 5)
-            #expect(receiver.keyService.clockTrust == .off)
+            #expect(ReceiverHealth.clock(receiver.keyService) == .failing("this machine's clock differs from Plaid's"))
             #expect(receiver.sink.records.isEmpty)
             let loud = receiver.lines.withLock { $0.filter { $0.contains("\"critical\"") } }
             #expect(loud.count == 1)
@@ -140,9 +141,22 @@ import Testing
             receiver.keys.set(date: clock.wall.now() + .seconds(30))
             clock.advance(by: ClockWatch.probeEvery)
             _ = try await receiver.send(readyBody, by: signer)
-            #expect(receiver.keyService.clockTrust == .good)
+            #expect(ReceiverHealth.clock(receiver.keyService) == .passing)
             #expect(try await receiver.send(readyBody, by: signer).status == 200)
             #expect(receiver.lines.withLock { $0.filter { $0.contains("agrees with Plaid's again") } }.count == 1)
+        }
+    }
+
+    @Test func `readiness looks at a wrong clock again by itself, without any webhook`() async throws {
+        let clock = ManualClock()
+        let options = Receiver.Options(wall: clock.wall, clock: clock.monotonic)
+        try await Receiver.with(options) { receiver, signer in
+            receiver.keys.set(date: clock.wall.now() + .seconds(120))
+            _ = try await receiver.send(readyBody, by: signer)
+            #expect(!ReceiverHealth.clock(receiver.keyService).isPassing)
+            receiver.keys.set(date: clock.wall.now() + .seconds(30))
+            clock.advance(by: ClockWatch.probeEvery)
+            #expect(ReceiverHealth.clock(receiver.keyService).isPassing)
         }
     }
 
