@@ -27,7 +27,7 @@ extension HTTPLoop {
     func finishAnswers() {
         beginDrain()
         for slot in deadlines.slots(in: .wait) {
-            if let record = connections[slot] { timeOut(record) }
+            if let record = connections[slot] { timeOut(record, isDue: false) }
         }
         // A turn resumes; then only answers that are being written are waited for.
         let deadline = MonotonicInstant.system(after: limits.stopGrace)

@@ -23,13 +23,14 @@ extension HTTPLoop {
         resume(record, with: completion.response)
     }
 
-    func timeOut(_ record: ConnectionRecord) {
+    /// Sends the timeout answer, because it is due or because the server ends.
+    func timeOut(_ record: ConnectionRecord, isDue: Bool = true) {
         // An answer that holds the ticket is in the inbox already, and the next turn sends it.
         guard inbox.withdraw(record.serial, slot: record.slot), let answer = record.timeoutAnswer else {
             reschedule(record)
             return
         }
-        metrics.deadlineHits[.wait, default: 0] += 1
+        if isDue { metrics.deadlineHits[.wait, default: 0] += 1 }
         resume(record, with: answer)
         service.abandoned(Exchange(slot: record.slot, serial: record.serial, desk: inbox))
     }

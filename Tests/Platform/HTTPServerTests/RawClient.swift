@@ -20,7 +20,7 @@ final class RawClient {
         init(_ description: String) { self.description = description }
     }
 
-    private let descriptor: Int32
+    private var descriptor: Int32
     private var unread: [UInt8] = []
     private var hasEnded = false
     private let patience: Duration
@@ -47,7 +47,7 @@ final class RawClient {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
     /// False when the peer has closed or does not read.
     @discardableResult
@@ -72,7 +72,8 @@ final class RawClient {
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        Glibc.close(descriptor)
+        descriptor = -1
     }
 
     /// The next answer; interim ones (100) count as answers.

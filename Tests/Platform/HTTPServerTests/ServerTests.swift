@@ -132,6 +132,30 @@ import Testing
         #expect(answer.body == [UInt8](repeating: 9, count: count))
     }
 
+    @Test func `tells little of what the library says, and nothing of requests`() async throws {
+        let messages = Locked<[String]>([])
+        let metrics = try await scenario {
+            let server = try HTTPServer(host: "127.0.0.1", port: 0, service: HookService()) { event in
+                if case .libraryMessage(let text) = event { messages.withLock { $0.append(text) } }
+            }
+            server.start()
+            defer { server.stop() }
+            for _ in 0..<30 {
+                let client = try RawClient(port: server.port)
+                client.send("POST /hook?token=hidden HTTP/1.1\r\nHost: a\r\n")
+                _ = TestServer(server: server).metrics { $0.inHand == 1 }
+                client.reset()
+                _ = TestServer(server: server).metrics { $0.openConnections == 0 }
+            }
+            return server.metrics
+        }
+        #expect(metrics.unfinishedRequests == 30)
+        #expect(metrics.libraryMessages >= 11)
+        let told = messages.withLock { $0 }
+        #expect(told.count == 10)
+        #expect(!told.contains { $0.contains("hidden") || $0.contains("hook") })
+    }
+
     // MARK: Eviction
 
     @Test func `makes room for a newcomer by closing the longest idle connection`() async throws {
@@ -225,6 +249,22 @@ import Testing
         }
     }
 
+    @Test func `drains a connection whose answer was under way when the drain began`() async throws {
+        let long = [UInt8](repeating: 7, count: 16 * 1_024 * 1_024)
+        let service = HookService { _, _ in .answer(Response(status: 200, body: long)) }
+        let (count, isDrained) = try await withServer(service) { server in
+            let client = try server.client()
+            client.send(post())
+            #expect(server.metrics { $0.inHand == 1 }.inHand == 1)
+            #expect(!server.server.drain(until: MonotonicClock.system.now()))
+            let count = try client.answer().body.count
+            #expect(client.closes(within: .seconds(5)))
+            return (count, server.server.drain(until: MonotonicClock.system.now() + .seconds(5)))
+        }
+        #expect(count == long.count)
+        #expect(isDrained)
+    }
+
     @Test func `tells a service that a request came while draining`() async throws {
         let blocked = Latch()
         let go = Latch()
@@ -257,14 +297,17 @@ import Testing
             exchanges.put(exchange)
             return .wait(until: request.receivedMonotonic + .seconds(60), onTimeout: .empty(429, retryAfter: 4))
         }
-        let clients = try await withServer(service) { server in
+        let (clients, metrics) = try await withServer(service) { server in
             let clients = try (0..<20).map { _ in try server.client() }
             for client in clients { client.send(post()) }
             let waiting = try exchanges.take(20)
             server.server.stop()
             for exchange in waiting { #expect(!exchange.complete(.empty(200))) }
-            return try clients.map { try $0.answersUntilClosed() }
+            return try (clients.map { try $0.answersUntilClosed() }, server.server.metrics)
         }
+        #expect(metrics.openConnections == 0)
+        #expect(metrics.inHand == 0)
+        #expect(metrics.deadlineHits == [:])
         #expect(clients.allSatisfy { $0.map(\.status) == [429] && $0.allSatisfy { $0.closes } })
         #expect(service.abandoned.count == 20)
     }
