@@ -64,9 +64,7 @@ package enum WebhookReceiverProgram {
             arrived: { publicHealth.succeeded() }
         )
         context.health.measure("kafka") { ReceiverHealth.kafka(producer.topicsReady(topics.webhooks)) }
-        context.health.measure("clock") {
-            keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
-        }
+        context.health.measure("clock") { ReceiverHealth.clock(keys) }
         context.metrics.gauge("check_pipeline_verification_keys", help: "Verification keys held") {
             Double(keys.keyCount)
         }
@@ -76,8 +74,15 @@ package enum WebhookReceiverProgram {
     }
 }
 
-/// Readiness by Kafka, measured now: every webhook topic has reachable leaders.
+/// Readiness, measured now.
 enum ReceiverHealth {
+    /// The clocks agree, or have not been compared. A doubt is looked into for the next time somebody asks.
+    static func clock(_ keys: KeyService) -> HealthState {
+        keys.probeClock()
+        return keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
+    }
+
+    /// Every webhook topic has reachable leaders.
     static func kafka(_ topics: [String: TopicReadiness]) -> HealthState {
         let missing = topics.filter { !$0.value.isReady }.sorted { $0.key < $1.key }
         guard let (name, topic) = missing.first else { return topics.isEmpty ? .failing("not yet measured") : .passing }
