@@ -60,7 +60,6 @@ enum WebhookCommands {
         guard error.status != nil else {
             return ProgramFailure(.unavailable, "the sandbox cannot be reached, see PLAID_BASE_URL: \(error.message)")
         }
-        let code = error.errorCode.map { " (\($0))" } ?? ""
-        return ProgramFailure(.usage, "the sandbox did not send it\(code): \(error.message)")
+        return ProgramFailure(.usage, "the sandbox did not send it: \(error.message)")
     }
 }
