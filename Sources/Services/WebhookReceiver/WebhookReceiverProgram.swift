@@ -24,6 +24,9 @@ package enum WebhookReceiverProgram {
     /// How long one attempt to see the topics may take while they are waited for.
     private static let warmLimit = Duration.seconds(4)
 
+    /// Room beside the body for key, headers and the token.
+    private static let headerRoom = 1 << 20
+
     private static func build(_ context: ProgramContext) throws {
         let settings = context.settings
         let topics = Topics(prefix: settings[Setting.topicPrefix])
@@ -31,7 +34,10 @@ package enum WebhookReceiverProgram {
         let metrics = ReceiverMetrics(context.metrics, wallClock: .system)
         let publicHealth = PublicHealth { [health = context.health] in health.isDraining }
 
-        let producer = try context.addProducer(tuning: .receiver)
+        var tuning = Producer.Tuning.receiver
+        // A body of MAX_BODY with its headers must fit one message; the topics' own limit is the operator's to raise.
+        tuning.maxMessageBytes = max(tuning.maxMessageBytes, ByteCount(settings[Setting.maxBody].bytes + headerRoom))
+        let producer = try context.addProducer(tuning: tuning)
         let http = try context.addHTTPClient("plaid", settings.plaidHTTPClient(maxInFlight: keyLookupsInFlight))
         let plaid = settings.plaidClient(http)
         let keys = KeyService(
