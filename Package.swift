@@ -172,15 +172,16 @@ let testTargets: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "TestSupport", "Basics", "Kafka", "Postgres", "HTTPClient", "Cryptography", "JSON", "PlaidAPI",
-            "PipelineEvents", "ReportStore",
+            "TestSupport", "Basics", "Kafka", "HTTPClient", "HTTPServer", "Cryptography", "JSON", "PlaidAPI",
+            "PipelineEvents",
         ],
         path: "Tests/System"
     ),
     .executableTarget(
         name: "benchmarks",
         dependencies: [
-            "Basics", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Cryptography", "JSON", "PlaidAPI", "PipelineEvents",
+            "Basics", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Cryptography", "JSON", "PlaidAPI",
+            "PipelineEvents",
             "ReportStore", "TestSupport",
         ],
         path: "Tests/Benchmarks"

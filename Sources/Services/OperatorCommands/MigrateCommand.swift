@@ -61,11 +61,7 @@ enum MigrateCommand {
         _ invocation: CommandInvocation,
         isPlan: Bool
     ) throws -> Done {
-        let session = try PostgresSession(
-            connectionString: invocation.settings[Setting.databaseURL].reveal(),
-            applicationName: "checkctl migrate",
-            deadline: invocation.soon(CommandInvocation.reachLimit)
-        )
+        let session = try connect(invocation)
         defer { session.close() }
         if isPlan {
             let missing = try migrator.plan(session, deadline: invocation.soon())
@@ -77,6 +73,19 @@ enum MigrateCommand {
             version: report.version,
             lacksCompression: report.bodyCompression == .unavailable
         )
+    }
+
+    private static func connect(_ invocation: CommandInvocation) throws -> PostgresSession {
+        do {
+            return try PostgresSession(
+                connectionString: invocation.settings[Setting.databaseURL].reveal(),
+                applicationName: "checkctl migrate",
+                deadline: invocation.soon(CommandInvocation.reachLimit)
+            )
+        } catch {
+            guard error.kind == .misuse else { throw error }
+            throw ConfigurationError(Setting.databaseURL.name, "is malformed; expected a libpq connection string")
+        }
     }
 }
 
