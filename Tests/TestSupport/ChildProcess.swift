@@ -32,10 +32,10 @@ package final class ChildProcess: @unchecked Sendable {
     private let exited = Latch()
     private let drained = Latch()
     private let input: Locked<Int32>
-    private let readers = Locked<[WorkerThread]>([])
 
     /// - Parameters:
-    ///   - environment: The whole environment; nothing is inherited but `PATH` when it is missing here.
+    ///   - environment: The whole environment; nothing is inherited but `PATH`, when it is missing here, and
+    ///     the sanitizers' settings.
     ///   - standardInput: When true, ``write(_:)`` and ``closeInput()`` work; else the child reads /dev/null.
     package init(
         _ path: String,
@@ -46,6 +46,10 @@ package final class ChildProcess: @unchecked Sendable {
     ) throws {
         name = String(path.split(separator: "/").last ?? "child")
         var environment = environment
+        // Programs of ours report to where the runner does, when both are built with a sanitizer.
+        for name in ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"] where environment[name] == nil {
+            environment[name] = ProcessEnvironment.value(name)
+        }
         if environment["PATH"] == nil { environment["PATH"] = ProcessEnvironment.value("PATH") ?? "/usr/bin:/bin" }
         var outputReader: Int32 = -1
         var outputWriter: Int32 = -1
@@ -80,7 +84,8 @@ package final class ChildProcess: @unchecked Sendable {
         }
         if descriptor >= 0 { close(descriptor) }
         LiveChildren.add(pid)
-        let drain = WorkerThread(name: "out \(name)") { [weak self, outputReader, drained] in
+        // Nobody joins the two threads: the latches tell of their ends.
+        _ = WorkerThread(name: "out \(name)") { [weak self, outputReader, drained] in
             var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = read(outputReader, &buffer, buffer.count)
@@ -92,7 +97,7 @@ package final class ChildProcess: @unchecked Sendable {
             self?.finishOutput()
             drained.open()
         }
-        let reaper = WorkerThread(name: "reap \(name)") { [exit, exited, drained, pid] in
+        _ = WorkerThread(name: "reap \(name)") { [exit, exited, drained, pid] in
             var code: Int32 = -1
             var signal: Int32 = 0
             clinux_reap(pid, &code, &signal)
@@ -108,7 +113,6 @@ package final class ChildProcess: @unchecked Sendable {
             }
             for waiter in waiters { waiter.resolve(.success(result)) }
         }
-        readers.withLock { $0 = [drain, reaper] }
     }
 
     deinit {

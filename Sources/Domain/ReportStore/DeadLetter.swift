@@ -91,6 +91,8 @@ package struct DeadLetterFilter: Hashable, Sendable {
     package var errorCode: String?
     /// The record's key: a user's id for report webhooks.
     package var key: [UInt8]?
+    /// Only rows that failed at this time or later.
+    package var since: Timestamp?
     package var standing: Standing
     /// Only rows older than this one: the next page.
     package var beforeID: Int64?
@@ -102,6 +104,7 @@ package struct DeadLetterFilter: Hashable, Sendable {
         errorType: String? = nil,
         errorCode: String? = nil,
         key: [UInt8]? = nil,
+        since: Timestamp? = nil,
         standing: Standing = .open,
         beforeID: Int64? = nil,
         limit: Int = 100
@@ -110,6 +113,7 @@ package struct DeadLetterFilter: Hashable, Sendable {
         self.errorType = errorType
         self.errorCode = errorCode
         self.key = key
+        self.since = since
         self.standing = standing
         self.beforeID = beforeID
         self.limit = limit

@@ -72,6 +72,7 @@ package struct DeadLetterRepository: Sendable {
                    and ($3::text is null or error_code = $3)
                    and ($4::bytea is null or key = $4)
                    and ($5::int8 is null or id < $5)
+                   and ($7::timestamptz is null or failed_at >= $7)
                    \(standing)
                  order by id desc limit $6
                 """,
@@ -80,7 +81,8 @@ package struct DeadLetterRepository: Sendable {
                 .optional(filter.errorCode),
                 .optional(filter.key),
                 .optional(filter.beforeID),
-                .int8(Int64(min(max(filter.limit, 1), Self.maxListed)))
+                .int8(Int64(min(max(filter.limit, 1), Self.maxListed))),
+                .optional(filter.since)
             ),
             deadline: deadline
         )

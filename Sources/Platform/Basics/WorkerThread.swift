@@ -4,7 +4,8 @@ import CLinux
 
 /// Runs one closure on its own thread.
 ///
-/// The thread blocks every asynchronous signal, so that only the main thread, which waits for them, gets any.
+/// The thread blocks every asynchronous signal, so that only the main thread, which waits for them, gets any. It goes
+/// on when this object is dropped without a ``join()``.
 package final class WorkerThread: Sendable {
     private let handle: UInt64
     private let joined = Locked(false)
@@ -18,6 +19,11 @@ package final class WorkerThread: Sendable {
         let result = clinux_thread_start(&handle, name, stackBytes, threadBody, start.toOpaque())
         precondition(result == 0, "the system refused a thread: errno \(result)")
         self.handle = handle
+    }
+
+    deinit {
+        // A thread nobody joins would keep its stack after its end.
+        if !joined.withLock({ $0 }) { clinux_thread_detach(handle) }
     }
 
     /// Blocks until the closure has returned. A second call returns at once; never call it on the thread itself.

@@ -171,6 +171,7 @@ package final class AdminClient: Sendable {
             if let job {
                 job.run(session)
             } else if isClosed {
+                session.serveRest()
                 break
             } else {
                 // Woken by `rd_kafka_queue_yield`; looks by itself once a second in case that was lost.

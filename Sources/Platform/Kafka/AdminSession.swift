@@ -11,12 +11,19 @@ struct AdminSession: @unchecked Sendable {
     let settings: KafkaSettings
     let log: @Sendable (KafkaLogLine) -> Void
 
-    /// Handles whatever comes in this time; returns early when woken.
-    func serve(_ time: Duration) {
-        if let event = rd_kafka_queue_poll(queue, Int32(clamping: time.inMilliseconds)) {
-            handle(event)
-            rd_kafka_event_destroy(event)
-        }
+    /// Handles the next event that comes in this time; returns early when woken.
+    /// - Returns: Whether there was one.
+    @discardableResult
+    func serve(_ time: Duration) -> Bool {
+        guard let event = rd_kafka_queue_poll(queue, Int32(clamping: time.inMilliseconds)) else { return false }
+        handle(event)
+        rd_kafka_event_destroy(event)
+        return true
+    }
+
+    /// Handles what has come already, most of all the library's words on a connection that failed.
+    func serveRest() {
+        for _ in 0..<1_000 where !serve(.zero) { return }
     }
 
     private func handle(_ event: OpaquePointer) {

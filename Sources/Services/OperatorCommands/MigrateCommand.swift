@@ -32,14 +32,14 @@ enum MigrateCommand {
     private static let limit = Duration.seconds(3_600)
 
     private static func run(_ invocation: CommandInvocation) async throws {
-        let migrator = try Migrator.load(from: try SchemaFolder.find(invocation.arguments[folder]))
-        let isPlan = invocation.arguments[plan]
-        let promise = Promise<Done>()
-        // The session blocks its thread; the command's task must not.
-        _ = WorkerThread(name: "migrate") {
-            promise.resolve(Result { try apply(migrator, invocation, isPlan: isPlan) })
+        let migrator: Migrator
+        do {
+            migrator = try Migrator.load(from: try SchemaFolder.find(invocation.arguments[folder]))
+        } catch let error as MigrationFileError {
+            throw ProgramFailure(.usage, "the SQL files cannot be used: \(error)")
         }
-        let done = try await promise.value()
+        let isPlan = invocation.arguments[plan]
+        let done = try await onThread { try apply(migrator, invocation, isPlan: isPlan) }
         var table = OutputTable(columns: ["version", "name", "done"])
         for migration in done.migrations {
             table.add([
@@ -61,11 +61,7 @@ enum MigrateCommand {
         _ invocation: CommandInvocation,
         isPlan: Bool
     ) throws -> Done {
-        let session = try PostgresSession(
-            connectionString: invocation.settings[Setting.databaseURL].reveal(),
-            applicationName: "checkctl migrate",
-            deadline: invocation.soon(CommandInvocation.reachLimit)
-        )
+        let session = try connect(invocation)
         defer { session.close() }
         if isPlan {
             let missing = try migrator.plan(session, deadline: invocation.soon())
@@ -77,6 +73,19 @@ enum MigrateCommand {
             version: report.version,
             lacksCompression: report.bodyCompression == .unavailable
         )
+    }
+
+    private static func connect(_ invocation: CommandInvocation) throws -> PostgresSession {
+        do {
+            return try PostgresSession(
+                connectionString: invocation.settings[Setting.databaseURL].reveal(),
+                applicationName: "checkctl migrate",
+                deadline: invocation.soon(CommandInvocation.reachLimit)
+            )
+        } catch {
+            guard error.kind == .misuse else { throw error }
+            throw ConfigurationError(Setting.databaseURL.name, "is malformed; expected a libpq connection string")
+        }
     }
 }
 

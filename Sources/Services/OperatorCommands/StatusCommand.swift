@@ -1,6 +1,7 @@
 // `checkctl status`: lag from Kafka, processes and work from Postgres, on one screen.
 
 import Basics
+import JSON
 import Kafka
 import PipelineEvents
 import PlaidAPI
@@ -9,9 +10,12 @@ import ReportStore
 import ServiceKit
 
 enum StatusCommand {
+    private static let byPartition = CommandFlag("partitions", help: "show each partition's lag instead")
+
     static let command = Command(
         "status",
         summary: "shows lag, processes, requests and dead letters",
+        flags: [byPartition],
         settings: Setting.kafka + Setting.database + [Setting.plaidEnvironment],
         run: run
     )
@@ -19,87 +23,162 @@ enum StatusCommand {
     /// The groups whose programs exist.
     private static let groups: [ConsumerGroup] = ReportProduct.allCases.map { ConsumerGroup(fetching: $0) }
 
+    /// One partition of a topic that a group reads.
+    struct PartitionLag {
+        let partition: TopicPartition
+        /// The next offset the group would read; nil before its first commit.
+        let committed: Int64?
+        let low: Int64
+        let high: Int64
+
+        /// Records that the group has still to finish. One that has committed nothing begins at the earliest.
+        var lag: Int64 { max(0, high - max(committed ?? low, low)) }
+    }
+
     struct GroupStatus {
         let group: ConsumerGroup
-        /// Records after the committed offset; nil when Kafka was not reached.
-        var lag: Int64?
-        var workers: [(worker: WorkerRow, age: Duration)] = []
+        /// Nil when Kafka was not reached or does not have the group's topics.
+        var partitions: [PartitionLag]?
+        var workers: [WorkerRow] = []
         var deadLetters = 0
+
+        var lag: Int64? { partitions?.reduce(0) { $0 + $1.lag } }
+        var pausedBy: [String] { Set(workers.flatMap(\.openBreakers)).sorted() }
+
+        /// The columns of ``table(_:)``, in its order.
+        var values: [(String, OutputValue)] {
+            [
+                ("group", .text(group.rawValue)), ("lag", .optional(lag)),
+                ("processes", .integer(Int64(workers.count))),
+                ("partitions", .integer(Int64(workers.reduce(0) { $0 + $1.assignment.count }))),
+                ("in_flight", .integer(Int64(workers.reduce(0) { $0 + $1.inFlight }))),
+                ("oldest_event", .optional(workers.compactMap(\.oldestEventAt).min())),
+                ("earliest_deadline", .optional(workers.compactMap(\.earliestDeadline).min())),
+                ("paused_by", .list(pausedBy.map { .text($0) })), ("dead_letters", .integer(Int64(deadLetters))),
+            ]
+        }
     }
 
     private static func run(_ invocation: CommandInvocation) async throws {
         try await invocation.withDatabase { pool in
             let deadline = invocation.soon(.seconds(15))
-            let workers = try await WorkerRepository(pool: pool).list(deadline: deadline)
+            let workers = try await WorkerRepository(pool: pool).list(deadline: deadline).map(\.worker)
             let letters = try await DeadLetterRepository(pool: pool).openCounts(deadline: deadline)
             let environment = invocation.settings.plaidEnvironment
             let requests = try await RequestRepository(pool: pool, environment: environment).counts(deadline: deadline)
             var statuses = groups.map { group in
                 GroupStatus(
                     group: group,
-                    workers: workers.filter { $0.worker.consumerGroup == group.rawValue },
+                    workers: workers.filter { $0.consumerGroup == group.rawValue },
                     deadLetters: letters[invocation.topics.groupID(group)] ?? 0
                 )
             }
-            var trouble: KafkaError?
+            var trouble: (any Error)?
             do {
                 try await invocation.withAdmin { admin in
                     for index in statuses.indices {
-                        statuses[index].lag = try await lag(of: statuses[index].group, invocation.topics, admin)
+                        statuses[index].partitions = try await lag(of: groups[index], invocation.topics, admin)
                     }
                 }
-            } catch let error as KafkaError {
+            } catch {
+                // What Postgres knows is shown all the same.
                 trouble = error
             }
-            invocation.output.print(table(statuses))
-            if invocation.output.format == .table {
-                let counts = RequestState.allCases.map { "\($0.rawValue) \(requests[$0] ?? 0)" }.joined(separator: ", ")
-                invocation.output.print(raw: Array("\nRequests: \(counts).\n".utf8))
-            }
+            show(statuses, requests, invocation)
             if let trouble { throw trouble }
+            if statuses.contains(where: { $0.partitions == nil }) {
+                throw ProgramFailure(.unavailable, "Kafka does not have all topics: run checkctl topics apply")
+            }
         }
     }
 
-    /// Records that the group has still to finish, retry topic included.
-    private static func lag(of group: ConsumerGroup, _ topics: Topics, _ admin: AdminClient) async throws -> Int64 {
-        let described = try await admin.describe(
-            topics: [topics.checkReport, topics.retry(group: group)],
-            timeout: CommandInvocation.reachLimit
-        )
+    /// Webhook topic and retry topic; nil when one of them is missing.
+    private static func lag(
+        of group: ConsumerGroup,
+        _ topics: Topics,
+        _ admin: AdminClient
+    ) async throws -> [PartitionLag]? {
+        let wanted = [topics.checkReport, topics.retry(group: group)]
+        let described = try await admin.describe(topics: wanted, timeout: CommandInvocation.reachLimit)
+        guard Set(described.map(\.name)).isSuperset(of: wanted) else { return nil }
         let partitions = described.flatMap { topic in
             topic.partitions.map { TopicPartition(topic: topic.name, partition: $0.id) }
         }
-        async let marks = admin.watermarks(partitions, timeout: CommandInvocation.reachLimit)
-        async let offsets = admin.committedOffsets(
+        let marks = try await admin.watermarks(partitions, timeout: CommandInvocation.reachLimit)
+        let committed = try await admin.committedOffsets(
             group: topics.groupID(group),
             partitions,
             timeout: CommandInvocation.reachLimit
         )
-        let committed = try await offsets
-        return try await marks.reduce(0) { sum, entry in
-            // A group that has committed nothing yet begins at the earliest record.
-            let position = (committed[entry.key] ?? nil) ?? entry.value.low
-            return sum + max(0, entry.value.high - max(position, entry.value.low))
+        return partitions.sorted().compactMap { partition in
+            marks[partition].map { mark in
+                PartitionLag(
+                    partition: partition,
+                    committed: committed[partition] ?? nil,
+                    low: mark.low,
+                    high: mark.high
+                )
+            }
+        }
+    }
+
+    // MARK: Showing
+
+    private static func show(
+        _ statuses: [GroupStatus],
+        _ requests: [RequestState: Int],
+        _ invocation: CommandInvocation
+    ) {
+        if invocation.arguments[byPartition] { return invocation.output.print(partitionTable(statuses)) }
+        let states = RequestState.allCases.map { ($0.rawValue, Int64(requests[$0] ?? 0)) }
+        switch invocation.output.format {
+        case .table:
+            invocation.output.print(table(statuses))
+            let counts = states.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+            invocation.output.print(raw: Array("\nRequests: \(counts).\n".utf8))
+        case .json:
+            let groups = statuses.map { status in
+                JSONValue.object(status.values.map { JSONMember(key: $0.0, value: json($0.1)) })
+            }
+            let counts = states.map { JSONMember(key: $0.0, value: .integer($0.1)) }
+            invocation.output.print(
+                .object([
+                    JSONMember(key: "groups", value: .array(groups)),
+                    JSONMember(key: "requests", value: .object(counts)),
+                ])
+            )
         }
     }
 
     private static func table(_ statuses: [GroupStatus]) -> OutputTable {
-        var table = OutputTable(columns: [
-            "group", "lag", "processes", "partitions", "in_flight", "oldest_event", "earliest_deadline", "paused_by",
-            "dead_letters",
-        ])
+        var table = OutputTable(columns: statuses.first?.values.map(\.0) ?? [])
+        for status in statuses { table.add(status.values.map(\.1)) }
+        return table
+    }
+
+    private static func partitionTable(_ statuses: [GroupStatus]) -> OutputTable {
+        var table = OutputTable(columns: ["group", "topic", "partition", "committed", "end", "lag"])
         for status in statuses {
-            let workers = status.workers.map(\.worker)
-            table.add([
-                .text(status.group.rawValue), .optional(status.lag), .integer(Int64(workers.count)),
-                .integer(Int64(workers.reduce(0) { $0 + $1.assignment.count })),
-                .integer(Int64(workers.reduce(0) { $0 + $1.inFlight })),
-                .optional(workers.compactMap(\.oldestEventAt).min()),
-                .optional(workers.compactMap(\.earliestDeadline).min()),
-                .list(Set(workers.flatMap(\.openBreakers)).sorted().map { .text($0) }),
-                .integer(Int64(status.deadLetters)),
-            ])
+            for entry in status.partitions ?? [] {
+                table.add([
+                    .text(status.group.rawValue), .text(entry.partition.topic),
+                    .integer(Int64(entry.partition.partition)), .optional(entry.committed), .integer(entry.high),
+                    .integer(entry.lag),
+                ])
+            }
         }
         return table
+    }
+
+    private static func json(_ value: OutputValue) -> JSONValue {
+        switch value {
+        case .text(let text): .string(text)
+        case .integer(let number): .integer(number)
+        case .number(let number): .double(number)
+        case .bool(let flag): .bool(flag)
+        case .time(let time): .string(time.rfc3339)
+        case .list(let values): .array(values.map(json))
+        case .none: .null
+        }
     }
 }

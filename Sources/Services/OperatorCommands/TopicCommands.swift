@@ -66,7 +66,7 @@ enum TopicCommands {
             partitions: invocation.arguments[partitions],
             replication: invocation.arguments[replication]
         )
-        let found = try await admin.describe(topics: nil)
+        let found = try await admin.describe(topics: nil, timeout: CommandInvocation.reachLimit)
         let counts = Dictionary(found.map { ($0.name, $0.partitions.count) }) { first, _ in first }
         return wanted.map { plan in
             switch counts[plan.name] {
@@ -89,7 +89,7 @@ enum TopicCommands {
                 )
             }
             if !missing.isEmpty {
-                let results = try await admin.createTopics(missing)
+                let results = try await create(missing, admin)
                 for index in entries.indices {
                     switch results[entries[index].plan.name] {
                     case .success: entries[index].standing = .made
@@ -105,9 +105,27 @@ enum TopicCommands {
             guard failed.isEmpty else {
                 throw ProgramFailure(
                     .unavailable,
-                    "\(failed.count) topics could not be made; with fewer than three brokers use --replication 1"
+                    "\(failed.count) of \(entries.count) topics could not be made; on fewer brokers than --replication "
+                        + "says it must be lower"
                 )
             }
+        }
+    }
+
+    /// The cluster has just been described, so a request for its controller that ends in silence means that there is
+    /// none: librdkafka's mock cluster, or a cluster amid an election.
+    private static func create(
+        _ topics: [NewTopic],
+        _ admin: AdminClient
+    ) async throws -> [String: Result<Void, KafkaError>] {
+        do {
+            return try await admin.createTopics(topics)
+        } catch let error as KafkaError where error.code == .timedOut {
+            throw ProgramFailure(
+                .unavailable,
+                "Kafka answers, but its controller did not make the topics in time: checkctl topics plan shows what "
+                    + "there is (the embedded broker has no controller and makes its topics itself)"
+            )
         }
     }
 

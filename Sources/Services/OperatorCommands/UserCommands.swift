@@ -55,9 +55,9 @@ enum UserCommands {
                     userToken: token,
                     deadline: invocation.soon()
                 )
+                let tokenWord = token != nil ? "sealed" : addition == .created ? "none" : "unchanged"
                 invocation.output.print([
-                    ("user_id", .text(canonical)), ("done", .text("\(addition)")),
-                    ("user_token", .text(token == nil ? "unchanged" : "sealed")),
+                    ("user_id", .text(canonical)), ("done", .text(word(addition))), ("user_token", .text(tokenWord)),
                 ])
             }
         },
@@ -109,18 +109,30 @@ enum UserCommands {
         },
     ]
 
+    private static func word(_ addition: UserAddition) -> String {
+        switch addition {
+        case .created: "created"
+        case .aliasAdded: "alias added"
+        case .updated: "updated"
+        }
+    }
+
     private static func withUsers(
         _ invocation: CommandInvocation,
         _ body: (UserRepository) async throws -> Void
     ) async throws {
         try await invocation.withDatabase { pool in
-            try await body(
-                UserRepository(
-                    pool: pool,
-                    keyRing: invocation.settings[Setting.encryptionKeys],
-                    environment: invocation.settings.plaidEnvironment
+            do {
+                try await body(
+                    UserRepository(
+                        pool: pool,
+                        keyRing: invocation.settings[Setting.encryptionKeys],
+                        environment: invocation.settings.plaidEnvironment
+                    )
                 )
-            )
+            } catch let error as UserEditError {
+                throw ProgramFailure(.usage, "\(error)")
+            }
         }
     }
 }

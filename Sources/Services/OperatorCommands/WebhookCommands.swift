@@ -50,8 +50,16 @@ enum WebhookCommands {
                 deadline: invocation.soon(.seconds(20))
             )
         } catch {
-            throw ProgramFailure(.unavailable, "the sandbox did not send it: \(error.message)")
+            throw failure(error)
         }
         invocation.output.print([("sent", .text(invocation.arguments[code])), ("to", .text(target))])
+    }
+
+    /// Nothing answered, or the sandbox said no: an unknown user, a URL it does not take, wrong credentials.
+    private static func failure(_ error: PlaidFailure) -> ProgramFailure {
+        guard error.status != nil else {
+            return ProgramFailure(.unavailable, "the sandbox cannot be reached, see PLAID_BASE_URL: \(error.message)")
+        }
+        return ProgramFailure(.usage, "the sandbox did not send it: \(error.message)")
     }
 }

@@ -24,6 +24,7 @@ final class Sandbox: Sendable {
     let settings: SandboxSettings
     let world: Locked<SandboxWorld>
     let keys: Locked<SigningKeys>
+    let faults: Locked<FaultRules>
     let bodies: ReportBodies
     let sender: WebhookSender
     let clock: MonotonicClock
@@ -36,7 +37,8 @@ final class Sandbox: Sendable {
         timers: TimerQueue = .shared,
         clock: MonotonicClock = .system,
         wallClock: WallClock = .system,
-        bodies: ReportBodies = ReportBodies()
+        bodies: ReportBodies = ReportBodies(),
+        observe: @escaping @Sendable (WebhookStep) -> Void = { _ in }
     ) throws {
         self.settings = settings
         self.clock = clock
@@ -46,6 +48,7 @@ final class Sandbox: Sendable {
         let world = SandboxWorld(seed: settings.seed)
         let keys = Locked(try SigningKeys(identifiers: world.identifiers, now: wallClock.now()))
         self.world = Locked(world)
+        faults = Locked(FaultRules(seed: settings.seed))
         self.keys = keys
         sender = WebhookSender(
             http: http,
@@ -53,6 +56,7 @@ final class Sandbox: Sendable {
             clock: clock,
             wallClock: wallClock,
             speed: settings.speed,
+            observe: observe,
             sign: { body, now in
                 // The lock is left before the signing, which takes a tenth of a millisecond.
                 let key = keys.withLock { $0.current }
@@ -111,7 +115,7 @@ final class Sandbox: Sendable {
         }
     }
 
-    private func generationDelay(_ hash: UInt64) -> Duration {
+    func generationDelay(_ hash: UInt64) -> Duration {
         let range = settings.generationDelay
         let share = Double(hash % 10_000) / 10_000
         return (range.lowerBound + (range.upperBound - range.lowerBound) * share) / settings.speed
@@ -123,15 +127,19 @@ final class Sandbox: Sendable {
 
     @discardableResult
     func send(_ webhook: ReportWebhook, generation: Int?, to url: String) -> Int? {
-        let body = webhook.body
         let outgoing = OutgoingWebhook(
             code: webhook.code,
             userID: webhook.userID,
             generation: generation,
             url: url,
-            body: body
+            body: webhook.body
         )
-        return sender.send(outgoing, bodySHA256: SHA256.hash(body).hex)
+        return send(outgoing)
+    }
+
+    /// - Returns: The delivery's serial; nil when no more are remembered, or the sandbox has stopped.
+    func send(_ outgoing: OutgoingWebhook) -> Int? {
+        sender.send(outgoing, bodySHA256: SHA256.hash(outgoing.body).hex)
     }
 
     /// The user's newest report: there, or Plaid's reason why not.
@@ -160,4 +168,13 @@ struct ReportRequest: Sendable {
     let clientReportID: String?
     /// The base report first.
     let products: [String]
+}
+
+extension ReportRequest {
+    /// The base report, which always comes along, then the others once each in their order.
+    static func ordered(_ asked: [String]) -> [String] {
+        var products = [ReportProduct.baseReport.rawValue]
+        for product in asked where !products.contains(product) { products.append(product) }
+        return products
+    }
 }

@@ -3,6 +3,7 @@
 import Basics
 import HTTPClient
 import HTTPServer
+import JSON
 import ServiceKit
 
 /// `sandbox`.
@@ -19,14 +20,26 @@ package enum SandboxProgram {
         )
     }
 
-    /// Webhooks on their way at once.
-    private static let webhooksInFlight = 64
+    private static func log(_ step: WebhookStep, _ logger: Logger) {
+        let metadata: Logger.Metadata = [
+            "webhook.serial": .stringConvertible(step.serial), "webhook.code": .string(step.code),
+            "webhook.attempt": .stringConvertible(step.attempt),
+            "webhook.answer": .string(step.answer.text),
+        ]
+        switch step.next {
+        case .done: logger.debug("a webhook was acknowledged", metadata: metadata)
+        case .again: logger.info("a webhook was not acknowledged and will be sent again", metadata: metadata)
+        case .lost: logger.warning("a webhook is lost", metadata: metadata)
+        }
+    }
+
+    fileprivate static let faultsFileLimit = 1_024 * 1_024
 
     private static func build(_ context: ProgramContext) throws {
         let settings = context.settings
         let http = try context.addHTTPClient(
             "receiver",
-            HTTPClientSettings(maxInFlight: webhooksInFlight, allowsPlainHTTP: true, userAgent: "Plaid")
+            HTTPClientSettings(maxInFlight: WebhookSender.mostInFlight, allowsPlainHTTP: true, userAgent: "Plaid")
         )
         let sandbox = try Sandbox(
             settings: SandboxSettings(
@@ -37,9 +50,37 @@ package enum SandboxProgram {
                     secret: settings[Setting.plaidSecret]
                 )
             ),
-            http: http
+            http: http,
+            observe: { [logger = context.logger.labelled("webhooks")] in log($0, logger) }
         )
+        if let file = settings[Setting.sandboxFaultsFile] { try sandbox.loadFaults(file) }
+        context.metrics.gauge("check_pipeline_sandbox_users", help: "Users created.") {
+            Double(sandbox.world.withLock { $0.users.count })
+        }
+        context.metrics.gauge("check_pipeline_sandbox_webhooks_waiting", help: "Webhooks that wait for a place.") {
+            Double(sandbox.sender.waitingCount)
+        }
         context.add(component: "webhooks", stop: { _ in sandbox.sender.stop() })
         try context.addPublicListener(service: sandbox.router())
+    }
+}
+
+extension Sandbox {
+    /// `SANDBOX_FAULTS_FILE`, read once at the start.
+    fileprivate func loadFaults(_ path: String) throws(ConfigurationError) {
+        let name = Setting.sandboxFaultsFile.name
+        let bytes: [UInt8]
+        do {
+            bytes = try FileContents.read(path, limit: SandboxProgram.faultsFileLimit)
+        } catch {
+            throw ConfigurationError(name, error.description)
+        }
+        guard let json = try? JSON.parse(bytes) else { throw ConfigurationError(name, "is not JSON") }
+        do {
+            let rules = try FaultRules.parse(json)
+            faults.withLock { $0.replace(rules) }
+        } catch {
+            throw ConfigurationError(name, error.message)
+        }
     }
 }

@@ -127,9 +127,11 @@ struct KeyCache<Key: Sendable, Waiter: Sendable> {
         }
     }
 
-    /// Makes every known key due for a re-check: after a clock was found wrong, its next use asks again.
-    mutating func recheckSoon(at now: MonotonicInstant) {
-        for id in known.keys { known[id]?.checkDueAt = now + limits.recheckAgainAfter }
+    /// Marks `id` as being asked for, for another reason than a webhook. False when it already is.
+    mutating func recheck(_ id: String) -> Bool {
+        guard fetching[id] == nil else { return false }
+        fetching[id] = []
+        return true
     }
 
     private mutating func remember(unknown id: String, at now: MonotonicInstant) {

@@ -22,7 +22,9 @@ final class KeyService: Sendable {
     }
 
     private let cache: Locked<Cache>
-    private let trust = Locked(ClockTrust.unchecked)
+    private let clockWatch = Locked(ClockWatch())
+    /// The id asked for last: any id shows Plaid's clock.
+    private let lastAsked = Locked<String?>(nil)
     private let plaid: PlaidClient
     private let clock: MonotonicClock
     private let wallClock: WallClock
@@ -49,7 +51,19 @@ final class KeyService: Sendable {
     }
 
     /// Whether `iat` can be judged by our clock, as the last answer of the key service showed.
-    var clockTrust: ClockTrust { trust.withLock { $0 } }
+    var clockTrust: ClockTrust {
+        let (wall, monotonic) = (wallClock.now(), clock.now())
+        return clockWatch.withLock { $0.trust(wall: wall, monotonic: monotonic) }
+    }
+
+    /// Compares the clocks once more, for a webhook that could not be judged by ours, and for readiness. At most one
+    /// look-up in ``ClockWatch/probeEvery``, whoever asks.
+    func probeClock() {
+        guard clockTrust != .good, let id = lastAsked.withLock({ $0 }) else { return }
+        let now = clock.now()
+        guard clockWatch.withLock({ $0.takeProbe(at: now) }), cache.withLock({ $0.recheck(id) }) else { return }
+        fetch(id)
+    }
 
     var keyCount: Int { cache.withLock { $0.keyCount } }
 
@@ -69,6 +83,7 @@ final class KeyService: Sendable {
     }
 
     private func fetch(_ id: String) {
+        lastAsked.withLock { $0 = id }
         plaid.verificationKey(id: id) { [self] answer in
             if let date = answer.serverDate { compareClocks(with: date) }
             let result: Cache.Answer
@@ -104,25 +119,20 @@ final class KeyService: Sendable {
 
     /// One loud line when the clocks part, one when they agree again.
     private func compareClocks(with date: Timestamp) {
-        let ours = wallClock.now()
-        let measured = ClockTrust(serverDate: date, now: ours)
-        let before = trust.withLock { trust in
-            defer { trust = measured }
-            return trust
+        let (ours, now) = (wallClock.now(), clock.now())
+        let (before, measured) = clockWatch.withLock { watch in
+            (watch.compared, watch.compare(with: date, wall: ours, monotonic: now))
         }
-        let now = clock.now()
         if measured == .off {
-            // Asked again soon, so that a corrected clock is noticed.
-            cache.withLock { $0.recheckSoon(at: now) }
             advice.withLock { $0.failed(.clock, at: now) }
             guard before != .off else { return }
             logger.critical(
                 "this machine's clock differs from Plaid's: no webhook can be judged until it is set right",
                 metadata: ["clock.difference_seconds": .stringConvertible((ours - date).inSeconds)]
             )
-        } else if before == .off {
+        } else {
             advice.withLock { $0.succeeded(.clock) }
-            logger.notice("this machine's clock agrees with Plaid's again")
+            if before == .off { logger.notice("this machine's clock agrees with Plaid's again") }
         }
     }
 }

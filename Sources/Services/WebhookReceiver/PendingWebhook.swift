@@ -37,7 +37,7 @@ struct KeyWaits {
     }
 
     /// The answer deadline won. True when a key was waited for; its arrival is still to come and finds this noted.
-    mutating func abandoned(_ exchange: Exchange) -> Bool { waiting.contains(exchange) }
+    func abandoned(_ exchange: Exchange) -> Bool { waiting.contains(exchange) }
 
     var count: Int { waiting.count + early.count }
 }

@@ -106,12 +106,14 @@ final class ReceiverService: HTTPService {
             clock: keys.clockTrust
         ) {
         case .bad(let reason): return answer(.forged(reason), pending)
-        case .undecided(let reason): return answer(.later(.init(reason)), pending)
+        case .undecided(let reason): return answer(undecided(reason), pending)
         case .needsKey(let checked): token = checked
         }
         let lookup = keys.lookUp(token.keyID) { [weak self] outcome in self?.keyArrived(outcome, token, pending) }
         switch lookup {
-        case .key(let key): return judge(token, key, pending)
+        case .key(let key):
+            if let answered = judge(token, key, pending) { return answer(answered, pending) }
+            return wait(pending, onTimeout: .kafkaTimeout)
         case .unknown: return answer(.forged(.unknownKey), pending)
         case .exhausted: return answer(.later(.lookupBudget), pending)
         case .waiting:
@@ -121,44 +123,53 @@ final class ReceiverService: HTTPService {
     }
 
     /// On the HTTP client's thread: the key that this webhook waited for has come, or has not.
+    ///
+    /// A genuine webhook is published also when its 429 has gone out: Plaid's repeat then finds it stored.
     private func keyArrived(
         _ outcome: KeyService.Outcome,
         _ token: WebhookVerifier.CheckedToken,
         _ pending: PendingWebhook
     ) {
         keyWaits.withLock { $0.ended(pending.exchange) }
-        let decision =
+        let answered: Answer? =
             switch outcome {
             case .key(let key): judge(token, key, pending)
-            case .unknown: answer(.forged(.unknownKey), pending)
-            case .undecided: answer(.later(.keyService), pending)
+            case .unknown: .forged(.unknownKey)
+            case .undecided: .later(.keyService)
             }
-        if case .answer(let response) = decision { pending.exchange.complete(response) }
+        if let answered { complete(answered, pending) }
     }
 
     // MARK: Verification and publishing
 
+    /// The answer, or nil: it comes with the broker's.
     private func judge(
         _ token: WebhookVerifier.CheckedToken,
         _ key: VerificationKey,
         _ pending: PendingWebhook
-    ) -> RequestDecision {
+    ) -> Answer? {
         switch verifier.decide(token, key: key, clock: keys.clockTrust) {
-        case .good(let verified): return publish(verified, pending)
-        case .bad(let reason): return answer(.forged(reason), pending)
-        case .undecided(let reason):
-            if case .library(let problem) = reason {
-                logger.error("a signature could not be judged", metadata: ["error.message": .string(problem)])
-            }
-            return answer(.later(.init(reason)), pending)
+        case .good(let verified): publish(verified, pending)
+        case .bad(let reason): .forged(reason)
+        case .undecided(let reason): undecided(reason)
         }
     }
 
-    private func publish(_ verified: VerifiedWebhook, _ pending: PendingWebhook) -> RequestDecision {
+    private func undecided(_ reason: UndecidedReason) -> Answer {
+        switch reason {
+        case .clock: keys.probeClock()
+        case .library(let problem):
+            logger.error("a signature could not be judged", metadata: ["error.message": .string(problem)])
+        case .key: break
+        }
+        return .later(.init(reason))
+    }
+
+    private func publish(_ verified: VerifiedWebhook, _ pending: PendingWebhook) -> Answer? {
         let routing: WebhookRouting
         switch WebhookFields.read(pending.request.body, environment: environment) {
         case .success(let fields): routing = fields
-        case .failure(let unusable): return answer(.unusable(unusable.reason), pending)
+        case .failure(let unusable): return .unusable(unusable.reason)
         }
         metrics.verified(age: verified.receivedAt - verified.issuedAt)
         let headers = WebhookEnvelope.headers(
@@ -179,7 +190,7 @@ final class ReceiverService: HTTPService {
         let began = clock.now()
         // The client's own deadline lies a little behind the answer's, so that a broker just too late is seen as late.
         sink.send(record) { [weak self] result in self?.delivered(result, pending, since: began) }
-        return wait(pending, onTimeout: .kafkaTimeout)
+        return nil
     }
 
     /// On the Kafka thread: what became of the record.
@@ -206,8 +217,7 @@ final class ReceiverService: HTTPService {
                 "a webhook could not be stored",
                 metadata: ["error.type": .string(error.code.rawValue), "error.message": .string(error.message)]
             )
-            // Once the timeout has been answered there is nothing more to count.
-            if pending.exchange.complete(response(.later(.kafka))) { ended(.later(.kafka), pending) }
+            complete(.later(.kafka), pending)
         }
     }
 
@@ -231,6 +241,11 @@ final class ReceiverService: HTTPService {
     private func answer(_ answer: Answer, _ pending: PendingWebhook) -> RequestDecision {
         ended(answer, pending)
         return .answer(response(answer))
+    }
+
+    /// Answers a request that waits. Once its timeout has been answered there is nothing more to count.
+    private func complete(_ answer: Answer, _ pending: PendingWebhook) {
+        if pending.exchange.complete(response(answer)) { ended(answer, pending) }
     }
 
     private func ended(_ answer: Answer, _ pending: PendingWebhook) {

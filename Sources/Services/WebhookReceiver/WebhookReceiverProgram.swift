@@ -24,6 +24,9 @@ package enum WebhookReceiverProgram {
     /// How long one attempt to see the topics may take while they are waited for.
     private static let warmLimit = Duration.seconds(4)
 
+    /// Room beside the body for key, headers and the token.
+    private static let headerRoom = 1 << 20
+
     private static func build(_ context: ProgramContext) throws {
         let settings = context.settings
         let topics = Topics(prefix: settings[Setting.topicPrefix])
@@ -31,7 +34,10 @@ package enum WebhookReceiverProgram {
         let metrics = ReceiverMetrics(context.metrics, wallClock: .system)
         let publicHealth = PublicHealth { [health = context.health] in health.isDraining }
 
-        let producer = try context.addProducer(tuning: .receiver)
+        var tuning = Producer.Tuning.receiver
+        // A body of MAX_BODY with its headers must fit one message; the topics' own limit is the operator's to raise.
+        tuning.maxMessageBytes = max(tuning.maxMessageBytes, ByteCount(settings[Setting.maxBody].bytes + headerRoom))
+        let producer = try context.addProducer(tuning: tuning)
         let http = try context.addHTTPClient("plaid", settings.plaidHTTPClient(maxInFlight: keyLookupsInFlight))
         let plaid = settings.plaidClient(http)
         let keys = KeyService(
@@ -64,9 +70,7 @@ package enum WebhookReceiverProgram {
             arrived: { publicHealth.succeeded() }
         )
         context.health.measure("kafka") { ReceiverHealth.kafka(producer.topicsReady(topics.webhooks)) }
-        context.health.measure("clock") {
-            keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
-        }
+        context.health.measure("clock") { ReceiverHealth.clock(keys) }
         context.metrics.gauge("check_pipeline_verification_keys", help: "Verification keys held") {
             Double(keys.keyCount)
         }
@@ -76,8 +80,15 @@ package enum WebhookReceiverProgram {
     }
 }
 
-/// Readiness by Kafka, measured now: every webhook topic has reachable leaders.
+/// Readiness, measured now.
 enum ReceiverHealth {
+    /// The clocks agree, or have not been compared. A doubt is looked into for the next time somebody asks.
+    static func clock(_ keys: KeyService) -> HealthState {
+        keys.probeClock()
+        return keys.clockTrust == .off ? .failing("this machine's clock differs from Plaid's") : .passing
+    }
+
+    /// Every webhook topic has reachable leaders.
     static func kafka(_ topics: [String: TopicReadiness]) -> HealthState {
         let missing = topics.filter { !$0.value.isReady }.sorted { $0.key < $1.key }
         guard let (name, topic) = missing.first else { return topics.isEmpty ? .failing("not yet measured") : .passing }

@@ -283,7 +283,8 @@ import Testing
         try await withPool(server.url(), configure: singleConnection) { pool, events in
             let sql = "select pg_backend_pid()"
             let before = try await pool.query(.reading(sql), deadline: soon()).rows[0].int(0)
-            try await server.sql("select pg_terminate_backend(\(before ?? 0))")
+            // Waits for the session's end: without a time-out it would only send the signal.
+            try await server.sql("select pg_terminate_backend(\(before ?? 0), 10000)")
             // Not a read: it would not be repeated, had it been sent on the dead connection.
             let after = try await pool.query(SQLStatement(sql), deadline: soon()).rows[0].int(0)
             #expect(before != after)

@@ -59,6 +59,7 @@ int clinux_thread_start(uint64_t *thread, const char *name, size_t stack_bytes, 
 }
 
 int clinux_thread_join(uint64_t thread) { return pthread_join((pthread_t)thread, NULL); }
+void clinux_thread_detach(uint64_t thread) { pthread_detach((pthread_t)thread); }
 uint64_t clinux_thread_self(void) { return (uint64_t)pthread_self(); }
 
 struct clinux_monitor {

@@ -28,7 +28,7 @@ package enum OutputValue: Sendable, Equatable {
         case .number(let number): number.description
         case .bool(let flag): flag ? "yes" : "no"
         case .time(let time): time.rfc3339
-        case .list(let values): values.map(\.cell).joined(separator: ", ")
+        case .list(let values): values.isEmpty ? "-" : values.map(\.cell).joined(separator: ", ")
         case .none: "-"
         }
     }

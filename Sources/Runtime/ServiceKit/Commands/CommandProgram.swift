@@ -92,7 +92,7 @@ package enum CommandProgram {
             case .run(let command, let parsed):
                 try CryptographyLibrary.start()
                 let source = try SettingSource(environment: environment)
-                let settings = try Settings(Setting.unique(command.settings + Setting.logging), from: source)
+                let settings = try Settings(Setting.unique(command.settings + Setting.commandLogging), from: source)
                 try prepare()
                 let invocation = CommandInvocation(
                     arguments: parsed,

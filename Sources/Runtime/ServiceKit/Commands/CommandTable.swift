@@ -160,7 +160,7 @@ package struct CommandTable: Sendable {
             lines.append("      \(parameter.help); expected \(parameter.accepted)")
         }
         for flag in command.flags { lines += ["  --\(flag.name)", "      \(flag.help)"] }
-        lines += ["", SettingsHelp.text(Setting.unique(command.settings + Setting.logging))]
+        lines += ["", SettingsHelp.text(Setting.unique(command.settings + Setting.commandLogging))]
         return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -343,6 +343,13 @@ package enum Setting {
     /// What every program reads beside its own.
     package static let logging: [any AnySettingKey] = [logLevel, logFormat, logHashKey, otelServiceName]
 
+    /// The same for a command that a person runs: its last line says what happened, the log only what is wrong besides.
+    package static let commandLogging: [any AnySettingKey] = [
+        SettingKey("LOG_LEVEL", .logLevel, default: "warning", help: logLevel.help),
+        SettingKey("LOG_FORMAT", .logFormat, default: "text", help: logFormat.help),
+        logHashKey, otelServiceName,
+    ]
+
     /// What every long-running program reads beside its own.
     package static let service: [any AnySettingKey] = [adminHost, adminPort, shutdownGrace] + logging
 

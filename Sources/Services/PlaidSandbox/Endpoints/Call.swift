@@ -4,6 +4,7 @@ import Basics
 import Cryptography
 import HTTPServer
 import JSON
+import PlaidAPI
 
 /// How a request names a user.
 enum UserFields: Sendable {
@@ -37,7 +38,7 @@ struct Call: Sendable {
 /// What an endpoint answers: JSON laid out as Plaid does, or the bytes of a report.
 enum Answer: Sendable {
     case json([UInt8], status: Int = 200)
-    case report(Bytes)
+    case report(ReportPlan, ReportProduct, ReportBodies.Body)
 
     /// An object with `request_id` at its end.
     static func object(_ call: Call, status: Int = 200, _ body: (inout JSONWriter) -> Void) -> Answer {
@@ -71,6 +72,8 @@ struct Credentials: Sendable {
 /// One path of Plaid's.
 struct Endpoint: Sendable {
     let path: String
+    /// The report it reads, for fault rules.
+    let product: ReportProduct?
     let fields: [FieldShape.Field]
     let handler: @Sendable (Call) async throws -> Answer
 
@@ -84,6 +87,7 @@ struct Endpoint: Sendable {
         _ handler: @escaping @Sendable (Call) async throws -> Answer
     ) {
         self.path = path
+        product = ReportProduct.allCases.first { $0.path == path }
         self.fields = fields + Self.credentialFields
         self.handler = handler
     }

@@ -177,15 +177,11 @@ extension Sandbox {
     // MARK: reports
 
     private func createReport(_ call: Call) throws(PlaidRefusal) -> Answer {
-        let asked = call.body["products"]?.stringArrayValue ?? []
-        let base = ReportProduct.baseReport.rawValue
-        var products = [base]
-        for product in asked where !products.contains(product) { products.append(product) }
         let order = ReportRequest(
             webhook: call.text("webhook") ?? "",
             daysRequested: Int(call.body["days_requested"]?.intValue ?? 365),
             clientReportID: call.text("client_report_id"),
-            products: products
+            products: ReportRequest.ordered(call.body["products"]?.stringArrayValue ?? [])
         )
         try startGeneration(try call.user(), order)
         return .object(call) { _ in }
@@ -198,9 +194,13 @@ extension Sandbox {
         let asksForPartner = call.body["partner_insights"]?.objectValue != nil
         let plan = try report(of: user, product, asksForPartner: asksForPartner)
         if let id = call.text("report_id"), id != plan.reportID(product) { throw .reportNotFound }
-        let body = bodies.body(plan, product)
-        world.withLock { $0.noteServed(plan, product, sha256: body.sha256, byteCount: body.bytes.count) }
-        return .report(body.bytes)
+        if let wanted = call.body["item_ids"]?.stringArrayValue, !wanted.isEmpty {
+            let known = Set(plan.items.map(\.id))
+            guard wanted.allSatisfy({ known.contains($0) }) else { throw .itemNotFound }
+            // Less than the whole report: it is made for this call and is not part of the truth.
+            if wanted.count < known.count { return .json(BaseReport.bytes(plan.only(items: Set(wanted)))) }
+        }
+        return .report(plan, product, bodies.body(plan, product))
     }
 
     // MARK: webhooks

@@ -74,6 +74,7 @@ struct PlaidRefusal: Error, Hashable, Sendable {
     static let productNotReady = consumerReport("PRODUCT_NOT_READY", "the report is still being generated")
     static let reportExpired = consumerReport("CONSUMER_REPORT_EXPIRED")
     static let reportNotFound = consumerReport("CONSUMER_REPORT_NOT_FOUND", "no such report was created for this user")
+    static let itemNotFound = PlaidRefusal("ITEM_ERROR", "ITEM_NOT_FOUND", "the report has no such Item")
     static let noItems = PlaidRefusal("CHECK_REPORT_ERROR", "NO_ACCOUNTS", "the user has no eligible accounts")
     static let generationFailed = PlaidRefusal(
         "CHECK_REPORT_ERROR",

@@ -25,10 +25,14 @@ struct BaseReport {
         lastDay = CalendarDay(of: plan.generatedAt).before(1)
     }
 
-    /// Bytes of one transaction, roughly: what decides how many there are.
+    /// Bytes of one transaction on average: over how many the dates are spread.
     private static let transactionBytes = 720
+    /// More than any transaction has: how near the size writing may go.
+    private static let mostTransactionBytes = 1_000
     /// Bytes of one day's balance.
     private static let balanceBytes = 100
+    /// Below so many bytes for an account it gets one month's average in place of a year's.
+    private static let scantAccountBytes = 8_000
 
     private mutating func write() {
         text.add("{\"report\":{\"report_id\":")
@@ -38,45 +42,44 @@ struct BaseReport {
         text.add(",\"days_requested\":\(plan.daysRequested),\"client_report_id\":")
         text.escaped(orNull: plan.clientReportID)
         text.add(",\"items\":[")
-        let accounts = plan.items.reduce(0) { $0 + $1.accounts.count }
-        // What is left for transactions and balances after a rough 1.6 kB for the rest of an account.
-        let room = max(0, plan.baseReportBytes - 1_200 - accounts * 1_700)
-        let perAccount = room / max(1, accounts)
-        let days = min(plan.daysRequested, perAccount / 4 / Self.balanceBytes)
-        var transactions = max(0, (perAccount - days * Self.balanceBytes) / Self.transactionBytes)
-        var left = accounts
+        let end = ending()
+        var left = plan.items.reduce(0) { $0 + $1.accounts.count }
         for (index, item) in plan.items.enumerated() {
             if index > 0 { text.add(",") }
             begin(item)
             for (index, account) in item.accounts.enumerated() {
                 if index > 0 { text.add(",") }
-                // The last account takes what the estimate left over.
-                if left == 1 {
-                    let rest = plan.baseReportBytes - text.bytes.count - 2_600 - days * Self.balanceBytes
-                    transactions = max(1, rest / (Self.transactionBytes + 8))
-                }
-                write(account, transactions: transactions, balanceDays: days)
+                let room = max(0, plan.baseReportBytes - end.count - text.bytes.count) / left
+                write(account, room: room)
                 left -= 1
             }
             text.add("]}")
         }
-        text.add("],\"attributes\":")
-        attributes(mills: 61_250_125)
-        text.add("},\"warnings\":[")
+        text.add(end)
+        fill()
+    }
+
+    /// What stands after the last Item; made first, since its size decides how many transactions there are.
+    private func ending() -> [UInt8] {
+        var end = self
+        end.text = ReportText(reserving: 2_000)
+        end.text.add("],\"attributes\":")
+        end.attributes(mills: 61_250_125)
+        end.text.add("},\"warnings\":[")
         if plan.traits.hasFraudAlert {
-            text.add(
+            end.text.add(
                 """
                 {"warning_type":"BASE_REPORT_WARNING","warning_code":"USER_FRAUD_ALERT","cause":null}
                 """
             )
         }
-        text.add("],\"request_id\":")
-        text.quoted(plan.requestID(.baseReport))
-        text.add("}")
-        fill()
+        end.text.add("],\"request_id\":")
+        end.text.quoted(plan.requestID(.baseReport))
+        end.text.add("}")
+        return end.text.bytes
     }
 
-    /// Makes the size exact where the estimate fell short.
+    /// Makes the size exact: what whole transactions left over.
     private mutating func fill() {
         let missing = plan.baseReportBytes - text.bytes.count
         guard missing > 0, let fillerIndex else { return }
@@ -96,7 +99,9 @@ struct BaseReport {
         text.add(",\"accounts\":[")
     }
 
-    private mutating func write(_ account: BankAccount, transactions count: Int, balanceDays: Int) {
+    /// Transactions come last and fill the room that is left.
+    private mutating func write(_ account: BankAccount, room: Int) {
+        let end = text.bytes.count + room
         text.add("{\"account_id\":")
         text.quoted(account.id)
         text.add(",\"name\":")
@@ -110,19 +115,19 @@ struct BaseReport {
             {"start_date":"\(lastDay.before(plan.daysRequested - 1).text)","end_date":"\(lastDay.text)"},"balances":
             """
         )
-        balances(account)
+        balances(account, months: room < Self.scantAccountBytes ? 1 : min(12, max(1, plan.daysRequested / 30)))
         text.add(",\"consumer_disputes\":[],\"owners\":[")
         owner()
-        text.add("],\"transactions\":[")
-        self.transactions(account, count)
         text.add("],\"historical_balances\":[")
-        history(account, days: balanceDays)
+        history(account, days: min(plan.daysRequested, room / 5 / Self.balanceBytes))
         text.add("],\"attributes\":")
         accountAttributes(account)
-        text.add("}")
+        text.add(",\"transactions\":[")
+        transactions(account, until: end)
+        text.add("]}")
     }
 
-    private mutating func balances(_ account: BankAccount) {
+    private mutating func balances(_ account: BankAccount, months: Int) {
         text.add("{\"available\":")
         amount(account.availableMills)
         text.add(",\"current\":")
@@ -138,7 +143,7 @@ struct BaseReport {
         let average = account.currentMills / 8 * 7 + 125
         text.decimal(mills: average)
         text.add(",\"average_monthly_balances\":[")
-        for month in 0..<min(12, max(1, plan.daysRequested / 30)) {
+        for month in 0..<months {
             if month > 0 { text.add(",") }
             text.add(
                 """
@@ -170,13 +175,15 @@ struct BaseReport {
     }
 
     /// Newest first, spread evenly over the days asked for; in a checking account every seventh is the pay.
-    private mutating func transactions(_ account: BankAccount, _ count: Int) {
+    private mutating func transactions(_ account: BankAccount, until end: Int) {
+        let count = max(1, (end - text.bytes.count) / Self.transactionBytes)
+        var index = 0
         let isChecking = account.subtype == "checking"
         let accountID = Array("\",\"account_id\":\"\(account.id)\",\"amount\":".utf8)
         var day = CalendarDay(.max)
         var dates: [UInt8] = []
-        for index in 0..<count {
-            let next = lastDay.before(index * plan.daysRequested / max(1, count))
+        while index == 0 || text.bytes.count + Self.mostTransactionBytes <= end {
+            let next = lastDay.before(min(index * plan.daysRequested / count, plan.daysRequested - 1))
             if next != day {
                 day = next
                 let date = next.text
@@ -208,6 +215,7 @@ struct BaseReport {
             text.add(merchant.fragment)
             if plan.traits.isOdd, index == 0 { text.add(",\"not_in_any_schema\":{\"nested\":[1E-7,-0.0,[[]]]}") }
             text.add("}")
+            index += 1
         }
     }
 

@@ -177,9 +177,9 @@ enum PartnerInsights {
 enum InsightParts {
     static func head(_ writer: inout JSONWriter, _ plan: ReportPlan, _ product: ReportProduct) {
         if !plan.traits.lacksReportID { writer.field("report_id", plan.reportID(product)) }
-        // A little after the base report, at a moment of its own.
+        // At a moment of its own, a little before the base report is done.
         let lag = Int64(plan.identifiers.number("lag", plan.reportID(product)) % 900_000_000)
-        writer.field("generated_time", (plan.generatedAt + .nanoseconds(lag)).rfc3339(fractionDigits: 9))
+        writer.field("generated_time", (plan.generatedAt - .nanoseconds(lag)).rfc3339(fractionDigits: 9))
         writer.field("client_report_id", orNull: plan.clientReportID)
     }
 

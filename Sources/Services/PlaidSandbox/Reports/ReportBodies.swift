@@ -23,7 +23,7 @@ final class ReportBodies: Sendable {
     private let capacity: Int
 
     /// - Parameter capacity: Bytes kept at most.
-    init(capacity: Int = 96 * 1_024 * 1_024) { self.capacity = capacity }
+    init(capacity: Int = 32 * 1_024 * 1_024) { self.capacity = capacity }
 
     func body(_ plan: ReportPlan, _ product: ReportProduct) -> Body {
         let key = Key(userID: plan.userID, generation: plan.generation, product: product)

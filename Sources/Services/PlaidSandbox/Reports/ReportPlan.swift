@@ -10,7 +10,7 @@ struct ReportPlan: Hashable, Sendable {
     /// 1 for a user's first `create`.
     let generation: Int
     let ownerName: PersonNameText
-    let items: [ReportItem]
+    var items: [ReportItem]
     let generatedAt: Timestamp
     let daysRequested: Int
     let clientReportID: String?
@@ -29,6 +29,13 @@ struct ReportPlan: Hashable, Sendable {
         let id: String
         let institution: Institution
         let accounts: [BankAccount]
+    }
+
+    /// The same report without the other Items.
+    func only(items ids: Set<String>) -> ReportPlan {
+        var plan = self
+        plan.items = items.filter { ids.contains($0.id) }
+        return plan
     }
 
     var identifiers: Identifiers { Identifiers(seed: seed) }

@@ -9,6 +9,15 @@ enum DeliveryAnswer: Hashable, Sendable {
     case refused(status: Int, retryAfter: Duration?)
     /// No complete answer within 10 s.
     case unanswered(String)
+
+    /// For logs.
+    var text: String {
+        switch self {
+        case .accepted: "200"
+        case .refused(let status, _): String(status)
+        case .unanswered(let why): why
+        }
+    }
 }
 
 /// One delivery's attempts: 30 s after the first, each next gap four times as long, for 24 hours. A 429's `Retry-After`
@@ -23,14 +32,13 @@ struct DeliveryLadder: Sendable {
     enum LossReason: String, Sendable {
         case endOfLadder = "end_of_ladder"
         case refusesMost = "refuses_most"
-        case tooMany = "too_many"
-        case stopped
     }
 
     static let firstGap = Duration.seconds(30)
     static let gapFactor = 4
     static let window = Duration.seconds(24 * 3_600)
-    static let mostRetryAfter = Duration.seconds(4 * 3_600)
+    /// Four hours are Plaid's; the second keeps a receiver that asks for none from being called in a loop.
+    static let retryAfter = Duration.seconds(1) ... .seconds(4 * 3_600)
 
     private let speed: Double
     private let firstAttempt: MonotonicInstant
@@ -47,9 +55,10 @@ struct DeliveryLadder: Sendable {
     mutating func step(_ answer: DeliveryAnswer, now: MonotonicInstant, refusesMost: Bool) -> Step {
         if case .accepted = answer { return .done }
         if refusesMost { return .lost(.refusesMost) }
-        let end = firstAttempt + Self.window / speed + grantedByReceivers * (1 - 1 / speed)
+        let granted = Self.window / speed + grantedByReceivers * (1 - 1 / speed)
+        let end = firstAttempt + min(granted, Self.window)
         if case .refused(status: 429, let asked?) = answer {
-            let wait = min(max(asked, .zero), Self.mostRetryAfter)
+            let wait = min(max(asked, Self.retryAfter.lowerBound), Self.retryAfter.upperBound)
             grantedByReceivers += wait
             return now + wait / speed <= end ? .again(after: wait) : .lost(.endOfLadder)
         }

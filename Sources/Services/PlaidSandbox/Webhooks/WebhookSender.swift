@@ -20,9 +20,32 @@ struct WebhookDelivery: Sendable {
     let body: [UInt8]
     let bodySHA256: String
     var ladder: DeliveryLadder
+    /// All attempts, also those no longer listed.
+    var attemptCount = 0
+    /// The latest ones.
     var attempts: [Attempt] = []
     /// Set when no attempt follows.
     var outcome: DeliveryLadder.Step?
+
+    /// A receiver that is always patient is asked thousands of times.
+    static let mostAttemptsListed = 200
+
+    mutating func begin(at time: Timestamp) {
+        attemptCount += 1
+        if attempts.count >= Self.mostAttemptsListed { attempts.removeFirst() }
+        attempts.append(Attempt(at: time))
+    }
+}
+
+/// One attempt that has ended, for logs and tests.
+struct WebhookStep: Sendable {
+    let serial: Int
+    let code: String
+    /// 1 for the first.
+    let attempt: Int
+    let answer: DeliveryAnswer
+    /// What follows; the next attempt is on the timer already.
+    let next: DeliveryLadder.Step
 }
 
 /// What is sent.
@@ -43,7 +66,8 @@ final class WebhookSender: Sendable {
         /// Serials in the order of their making; the oldest finished are forgotten at the bound.
         var order: [Int] = []
         var nextSerial = 1
-        var waiting: [Int] = []
+        /// A slice: taking from its front moves nothing.
+        var waiting: ArraySlice<Int> = []
         var inFlight = 0
         var histories: [String: RefusalHistory] = [:]
         var isStopped = false
@@ -57,12 +81,15 @@ final class WebhookSender: Sendable {
     private let speed: Double
     private let sign: Sign
     private let maxInFlight: Int
+    private let observe: @Sendable (WebhookStep) -> Void
 
     /// Plaid gives up on an answer after this long, at any speed.
     static let answerLimit = Duration.seconds(10)
     /// Deliveries remembered; beyond it the oldest finished one is forgotten, or the newcomer refused.
     static let mostDeliveries = 50_000
     static let mostURLs = 1_000
+    /// Attempts at one time; the others wait in their order.
+    static let mostInFlight = 64
 
     init(
         http: HTTPClient,
@@ -70,7 +97,8 @@ final class WebhookSender: Sendable {
         clock: MonotonicClock,
         wallClock: WallClock,
         speed: Double,
-        maxInFlight: Int = 64,
+        maxInFlight: Int = WebhookSender.mostInFlight,
+        observe: @escaping @Sendable (WebhookStep) -> Void = { _ in },
         sign: @escaping Sign
     ) {
         self.http = http
@@ -80,6 +108,7 @@ final class WebhookSender: Sendable {
         self.speed = speed
         self.maxInFlight = maxInFlight
         self.sign = sign
+        self.observe = observe
     }
 
     /// Begins a delivery; does not wait for anything.
@@ -128,7 +157,7 @@ final class WebhookSender: Sendable {
             guard !state.isStopped, state.inFlight < maxInFlight, !state.waiting.isEmpty else { return nil }
             let serial = state.waiting.removeFirst()
             state.inFlight += 1
-            state.deliveries[serial]?.attempts.append(WebhookDelivery.Attempt(at: now))
+            state.deliveries[serial]?.begin(at: now)
             return state.deliveries[serial]
         }
     }
@@ -170,7 +199,7 @@ final class WebhookSender: Sendable {
     private func finished(_ serial: Int, _ answer: DeliveryAnswer) {
         let now = clock.now()
         let answeredAt = wallClock.now()
-        let step: DeliveryLadder.Step? = state.withLock { state in
+        let ended: WebhookStep? = state.withLock { state in
             state.inFlight -= 1
             guard var delivery = state.deliveries[serial] else { return nil }
             let last = delivery.attempts.count - 1
@@ -183,11 +212,18 @@ final class WebhookSender: Sendable {
             case .done, .lost: delivery.outcome = step
             }
             state.deliveries[serial] = delivery
-            return step
+            return WebhookStep(
+                serial: serial,
+                code: delivery.code,
+                attempt: delivery.attemptCount,
+                answer: answer,
+                next: step
+            )
         }
-        if case .again(let gap)? = step {
+        if case .again(let gap)? = ended?.next {
             timers.schedule(at: now + gap) { [weak self] in self?.retry(serial) }
         }
+        if let ended { observe(ended) }
         startWaiting()
     }
 
@@ -220,6 +256,9 @@ final class WebhookSender: Sendable {
     }
 
     // MARK: what is known
+
+    /// Attempts that wait for a place among those in flight.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
 
     /// Everything remembered, oldest first.
     func deliveries() -> [WebhookDelivery] {

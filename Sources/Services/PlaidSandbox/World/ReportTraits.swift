@@ -6,7 +6,7 @@ import Basics
 /// after its own: `customer-7~12mb`, `user_bank_income~60kb~odd`.
 ///
 /// - `60kb`, `1500kb`, `12mb`, `60000b`: exact size of the base report in bytes (kb and mb are 1,000 and 1,000,000),
-///   4 kB to 64 MB
+///   12 kB to 64 MB; a user of several Items may get a little more than a very small wish
 /// - `odd`: `\u0000` and a lone surrogate in strings, a number beyond 64 bits, unknown members
 /// - `fraud`: the warning `USER_FRAUD_ALERT`
 /// - `noid`: income and partner insights without `report_id`
@@ -24,7 +24,7 @@ struct ReportTraits: Hashable, Sendable {
     var failedProducts: Set<String> = []
     var isSilent = false
 
-    static let sizes = 4_000...64_000_000
+    static let sizes = 12_000...64_000_000
 
     init(_ texts: [String] = []) {
         for text in texts {

@@ -59,6 +59,8 @@ struct SandboxWorld: Sendable {
     private var itemByAccessToken: [String: String] = [:]
     private var itemByPublicToken: [String: String] = [:]
     private var looseItems = 0
+    /// Link sessions begun, by the user's id.
+    private var sessions: [String: Int] = [:]
 
     /// More would be a leak in a caller's loop.
     static let mostUsers = 100_000
@@ -116,13 +118,22 @@ struct SandboxWorld: Sendable {
     func user(_ reference: UserFields) throws(PlaidRefusal) -> User {
         switch reference {
         case .id(let id):
-            // An older id is no `user_id` of a request: those users are named by their token.
+            // An older user's id is no `user_id` of a request; his token is, once he is migrated.
+            if let owner = userByToken[id], let user = users[owner] { return user }
             guard let user = users[id], user.family == .current else { throw .userNotFound }
             return user
         case .token(let token):
             guard let id = userByToken[token], let user = users[id] else { throw .invalidUserToken }
             return user
         }
+    }
+
+    /// Whom a call is about, for fault rules: by user, token, or the Item's access token.
+    func userID(of call: Call) -> String? {
+        if let id = call.text("user_id") { return id }
+        if let token = call.text("user_token") { return userByToken[token] }
+        guard let access = call.text("access_token"), let item = itemByAccessToken[access] else { return nil }
+        return items[item]?.userID
     }
 
     // MARK: Items
@@ -177,6 +188,18 @@ struct SandboxWorld: Sendable {
         }
         itemByPublicToken[publicToken] = nil
         return item
+    }
+
+    /// A name for a user's next session, the same in every run.
+    mutating func nextSession(_ reference: UserFields?) -> String {
+        let key: String =
+            switch reference {
+            case .id(let id): id
+            case .token(let token): userByToken[token] ?? ""
+            case nil: "loose"
+            }
+        sessions[key, default: 0] += 1
+        return "\(key)|\(sessions[key, default: 0])"
     }
 
     // MARK: reports

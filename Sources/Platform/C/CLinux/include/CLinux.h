@@ -11,6 +11,7 @@ typedef void *_Nullable (*clinux_thread_body)(void *_Nullable);
 int clinux_thread_start(uint64_t *_Nonnull thread, const char *_Nonnull name, size_t stack_bytes,
                         clinux_thread_body _Nonnull body, void *_Nullable context);
 int clinux_thread_join(uint64_t thread);
+void clinux_thread_detach(uint64_t thread); // nobody will join: its memory goes when it ends
 uint64_t clinux_thread_self(void);
 
 // A condition variable that measures time on CLOCK_MONOTONIC. The mutex is a plain pthread mutex.

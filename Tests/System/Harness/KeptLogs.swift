@@ -1,0 +1,68 @@
+// The logs of a test's processes, written to a folder when the test fails.
+
+import Basics
+import Glibc
+import TestSupport
+import Testing
+
+/// Knows the processes of the running test.
+final class KeptLogs: Sendable {
+    @TaskLocal static var current: KeptLogs?
+
+    private let children = Locked<[ChildProcess]>([])
+    private let failed = Locked(false)
+
+    func add(_ child: ChildProcess) { children.withLock { $0.append(child) } }
+    func noteFailure() { failed.withLock { $0 = true } }
+    var hasFailed: Bool { failed.withLock { $0 } }
+
+    /// Writes one file a process, in the order of their starts, and returns the folder.
+    func write() -> String? {
+        var template = Array("\(ProcessEnvironment.value("TMPDIR") ?? "/tmp")/check-pipeline-failed-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { return nil }
+        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        for (index, child) in children.withLock({ $0 }).enumerated() {
+            guard let stream = fopen("\(folder)/\(index + 1)-\(child.name).log", "w") else { continue }
+            for line in child.lines { fputs(line + "\n", stream) }
+            fclose(stream)
+        }
+        return folder
+    }
+}
+
+/// Keeps the logs of every process that a failing test of this suite has started, and says where.
+struct KeepsLogs: TestTrait, SuiteTrait, TestScoping {
+    let isRecursive = true
+
+    func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        guard testCase != nil else { return try await function() }
+        let logs = KeptLogs()
+        let watch = IssueHandlingTrait.compactMapIssues { issue in
+            logs.noteFailure()
+            return issue
+        }
+        do {
+            try await watch.provideScope(for: test, testCase: testCase) {
+                try await KeptLogs.$current.withValue(logs) { try await function() }
+            }
+        } catch {
+            logs.noteFailure()
+            report(logs, test)
+            throw error
+        }
+        if logs.hasFailed { report(logs, test) }
+    }
+
+    private func report(_ logs: KeptLogs, _ test: Test) {
+        guard let folder = logs.write() else { return }
+        print("\(test.name): the logs of its processes are in \(folder)")
+    }
+}
+
+extension Trait where Self == KeepsLogs {
+    static var keepsLogs: Self { KeepsLogs() }
+}
