@@ -19,7 +19,18 @@ enum Answer: Hashable, Sendable {
         case missingField = "missing_field"
         case repeatedField = "repeated_field"
         case fieldType = "field_type"
+        case fieldTooLong = "field_too_long"
         case otherEnvironment = "other_environment"
+
+        init(_ refusal: WebhookRefusal) {
+            switch refusal {
+            case .notJSON: self = .notJSON
+            case .missing: self = .missingField
+            case .notAString: self = .fieldType
+            case .repeated: self = .repeatedField
+            case .tooLong: self = .fieldTooLong
+            }
+        }
     }
 
     enum Postponement: String, CaseIterable, Sendable {

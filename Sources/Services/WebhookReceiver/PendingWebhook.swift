@@ -3,7 +3,6 @@
 import Basics
 import Cryptography
 import HTTPServer
-import JSON
 import Kafka
 import PipelineEvents
 import PlaidAPI
@@ -74,39 +73,25 @@ final class PublicHealth: Sendable {
 enum WebhookFields {
     struct Refusal: Error, Equatable { let reason: Answer.Unusable }
 
-    private static let names = NameList([
-        "webhook_type", "webhook_code", "user_id", "item_id", "link_token", "environment",
-    ])
-
-    /// The body must be one UTF-8 JSON object; none of the fields may stand twice or be anything but a string (null
-    /// ids count as absent); `environment`, where there is one, must be ours.
+    /// The body must be one UTF-8 JSON object; none of the fields may stand twice, be too long to be a key, or be
+    /// anything but a string (null ids count as absent); `environment`, where there is one, must be ours. The same
+    /// reader as the consumers', so that what is published can be handled.
     static func read(_ body: Bytes, environment: PlaidEnvironment) -> Result<WebhookRouting, Refusal> {
-        let fields: [RoutingField]
-        do {
-            fields = try JSON.routingFields(body, names)
+        let webhook: Webhook
+        do throws(WebhookRefusal) {
+            webhook = try Webhook.decode(body)
         } catch {
-            return .failure(Refusal(reason: .notJSON))
+            return .failure(Refusal(reason: Answer.Unusable(error)))
         }
-        guard !fields.contains(.repeated) else { return .failure(Refusal(reason: .repeatedField)) }
-        for (index, field) in fields.enumerated() {
-            // Type and code are never null; ids may be.
-            if case .other(let kind) = field, index < 2 || kind != .null {
-                return .failure(Refusal(reason: .fieldType))
-            }
-        }
-        guard let type = fields[0].stringValue, let code = fields[1].stringValue, !type.isEmpty, !code.isEmpty else {
-            return .failure(Refusal(reason: .missingField))
-        }
-        if let named = fields[5].stringValue, named != environment.rawValue {
-            return .failure(Refusal(reason: .otherEnvironment))
-        }
-        let routing = WebhookRouting(
-            type: type,
-            code: code,
-            userID: fields[2].stringValue,
-            itemID: fields[3].stringValue,
-            linkToken: fields[4].stringValue
+        guard webhook.belongs(to: environment) else { return .failure(Refusal(reason: .otherEnvironment)) }
+        return .success(
+            WebhookRouting(
+                type: webhook.type,
+                code: webhook.code,
+                userID: webhook.userID,
+                itemID: webhook.itemID,
+                linkToken: webhook.linkToken
+            )
         )
-        return .success(routing)
     }
 }
