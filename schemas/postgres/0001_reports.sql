@@ -20,6 +20,8 @@ create table reports (
     generated_at_text   text,
     fetch_started_at    timestamptz not null,
     fetched_at          timestamptz not null,
+    -- The moment of the insert, by the server's clock: with covers_received_at, what a webhook's way took.
+    stored_at           timestamptz not null default clock_timestamp(),
     -- receipt of the newest READY that this report answers; an event not newer than it needs no fetch.
     -- The only column that changes when the same report comes again.
     covers_received_at  timestamptz not null,

@@ -62,7 +62,8 @@ package struct RequestRepository: Sendable {
     /// - Parameters:
     ///   - products: Plaid's names.
     ///   - lifetimeEnd: The event's receipt and `REPORT_LIFETIME`.
-    /// - Returns: The products whose row was set; one whose row was set by this or a newer event is not among them.
+    /// - Returns: The products whose row was set; one whose row was set by this or a newer event is not among them,
+    ///   unless this event was dead: it has been replayed.
     @discardableResult
     package func readySeen(
         _ event: RequestEvent,
@@ -80,6 +81,7 @@ package struct RequestRepository: Sendable {
                    attempts = 0, next_attempt_at = null, deadline = excluded.deadline, last_error_type = null,
                    last_error_code = null, report_id = null, updated_at = now()
              where q.received_at < excluded.received_at
+                or (q.received_at = excluded.received_at and q.state = 'dead')
             returning product
             """,
             .text(environment.rawValue),

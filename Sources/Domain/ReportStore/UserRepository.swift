@@ -39,16 +39,7 @@ package struct UserRepository: Sendable {
             ),
             deadline: deadline
         )
-        guard let row = result.rows.first else { return nil }
-        let reader = RowReader(row: row, table: Self.table)
-        let rowID = try reader.int(0, "id")
-        return PlaidUser(
-            rowID: rowID,
-            userID: try reader.text(1, "user_id"),
-            clientUserID: row.text(2),
-            aliases: try reader.texts(3, "aliases"),
-            userToken: try row.bytes(4).map { try open($0, rowID: rowID) }
-        )
+        return try result.rows.first.map { try user($0, from: 0) }
     }
 
     /// Users by row number, the oldest first.

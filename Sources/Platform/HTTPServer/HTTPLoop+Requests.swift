@@ -209,7 +209,7 @@ extension HTTPLoop {
         let status = (200...599).contains(response.status) ? response.status : 500
         let slowest = Duration.seconds(response.content.count / max(1, limits.writeBytesPerSecond))
         reschedule(record, at: now + limits.writeTimeout + slowest)
-        guard let made else { return false }
+        guard let made, response.breakOff != .beforeAnswer else { return false }
         return cmhd_queue(connection, UInt32(status), made.pointer)
     }
 

@@ -13,7 +13,13 @@ final class LibraryResponse {
 
     /// Nil when a header field cannot be sent, or memory is out.
     static func make(_ response: Response, closing: Bool) -> LibraryResponse? {
-        guard let pointer = body(of: response.content) else { return nil }
+        let whole: OpaquePointer?
+        if case .promising(let count) = response.breakOff, count > response.content.count {
+            whole = brokenBody(of: response.content, promising: count)
+        } else {
+            whole = body(of: response.content)
+        }
+        guard let pointer = whole else { return nil }
         let made = LibraryResponse(pointer)
         if closing, !cmhd_response_add(pointer, "Connection", "close") { return nil }
         for (name, value) in response.headers {
@@ -35,6 +41,21 @@ final class LibraryResponse {
             if made == nil { owner.release() }
             return made
         }
+    }
+
+    private static func brokenBody(of content: Response.Content, promising count: Int) -> OpaquePointer? {
+        let bytes: Bytes =
+            switch content {
+            case .none: .empty
+            case .array(let array): Bytes(array)
+            case .bytes(let bytes): bytes
+            }
+        let owner = Unmanaged.passRetained(bytes)
+        let made = bytes.withUnsafeBytes { raw in
+            cmhd_response_breaking(raw.baseAddress, raw.count, UInt64(count), releaseBytes, owner.toOpaque())
+        }
+        if made == nil { owner.release() }
+        return made
     }
 
     /// What a C string would cut short, or what would end the field, never gets that far. Framing is the server's.
@@ -63,7 +84,7 @@ struct ResponseCache {
     private var others: [Key: LibraryResponse] = [:]
 
     mutating func response(for response: Response, closing: Bool) -> LibraryResponse? {
-        guard case .none = response.content else { return .make(response, closing: closing) }
+        guard case .none = response.content, response.breakOff == nil else { return .make(response, closing: closing) }
         if response.headers.isEmpty {
             if closing {
                 if plainClosing == nil { plainClosing = .make(response, closing: true) }

@@ -25,7 +25,17 @@ package struct Response: Sendable {
     package var headers: [(String, String)]
     /// Closes the connection after this answer.
     package var closeConnection: Bool
+    /// For services that play a broken peer; nil for every honest answer.
+    package var breakOff: BreakOff?
     var content: Content
+
+    /// How an answer fails to arrive.
+    package enum BreakOff: Hashable, Sendable {
+        /// The connection closes before the first byte.
+        case beforeAnswer
+        /// `Content-Length` promises this many bytes, and the connection closes after the body, which is shorter.
+        case promising(Int)
+    }
 
     package init(status: Int, headers: [(String, String)] = [], body: [UInt8] = [], closeConnection: Bool = false) {
         self.status = status

@@ -112,13 +112,13 @@ final class ProducerHandle: @unchecked Sendable {
     }
 
     private func produce(_ record: ProducerRecord, _ ticket: DeliveryTicket) -> KafkaError? {
-        let isOpen = shared.withLock { shared in
-            if case .open = shared.stage { return true }
-            return false
+        let (isOpen, known) = shared.withLock { shared -> (Bool, OpaquePointer?) in
+            if case .open = shared.stage { return (true, shared.topics[record.topic]) }
+            return (false, nil)
         }
         guard isOpen else { return goneError }
         let result = client.use { pointer -> KafkaError? in
-            guard let topic = topic(record.topic, pointer) else {
+            guard let topic = known ?? topic(record.topic, pointer) else {
                 return KafkaError(.invalidRequest, "no topic can have this name, or there are too many topics")
             }
             held.add(1, ordering: .relaxed)
@@ -161,15 +161,19 @@ final class ProducerHandle: @unchecked Sendable {
         if isQueued { wake() } else { tell(ticket, .failure(error)) }
     }
 
-    /// The handle of a topic, made on first use and kept: it is what keeps the topic's metadata warm.
+    /// The handle of a topic, made on first use and kept: it is what keeps the topic's metadata warm. Inside the gate.
     private func topic(_ name: String, _ pointer: OpaquePointer) -> OpaquePointer? {
-        shared.withLock { shared in
-            if let topic = shared.topics[name] { return topic }
-            guard shared.topics.count < Self.maxTopics, let topic = rd_kafka_topic_new(pointer, name, nil)
-            else { return nil }
-            shared.topics[name] = topic
-            return topic
+        let (known, isFull) = shared.withLock { ($0.topics[name], $0.topics.count >= Self.maxTopics) }
+        if let known { return known }
+        guard !isFull, let fresh = rd_kafka_topic_new(pointer, name, nil) else { return nil }
+        let (kept, isFirst) = shared.withLock { shared in
+            if let known = shared.topics[name] { return (known, false) }
+            shared.topics[name] = fresh
+            return (fresh, true)
         }
+        // Both may be the same pointer: each call took a reference, and one is to be given back at the end.
+        if !isFirst { rd_kafka_topic_destroy(fresh) }
+        return kept
     }
 
     /// Asks a broker about one topic. Blocks up to `timeout`; nil once the handle is going.
@@ -237,7 +241,8 @@ final class ProducerHandle: @unchecked Sendable {
             let wake = min(deadlines.earliest, now + Self.safetyPoll)
             let (stage, isBusy) = shared.withLock { shared in
                 shared.nextWake = wake
-                return (shared.stage, !shared.refusals.isEmpty)
+                // An arrival of just now was weighed against the wake-up before this one.
+                return (shared.stage, !shared.refusals.isEmpty || !shared.arrivals.isEmpty)
             }
             var limit = wake
             switch stage {

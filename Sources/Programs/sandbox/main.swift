@@ -1,1 +1,3 @@
-// Placeholder until the module's first file arrives.
+import PlaidSandbox
+
+SandboxProgram.main()

@@ -5,6 +5,7 @@ import Kafka
 import PipelineEvents
 import PlaidAPI
 import ReportStore
+import ServiceKit
 import WorkerKit
 
 /// Tells downstream that a report stands in the database.
@@ -54,10 +55,34 @@ struct GroupDeadLetters: DeadLetterSink {
     let topic: String
     let repository: DeadLetterRepository
     let clock: MonotonicClock
+    let metrics: ReportConsumerMetrics
+    let logger: Logger
 
     private static let rowLimit = Duration.seconds(30)
 
     func publish(_ letter: WorkerKit.DeadLetter) async throws {
+        try await telling("topic") { try await send(letter) }
+    }
+
+    func record(_ letter: WorkerKit.DeadLetter) async throws {
+        try await telling("table") { try await insert(letter) }
+    }
+
+    /// The runtime repeats a failed step without a word: what fails here shows here.
+    private func telling(_ place: String, _ step: () async throws -> Void) async throws {
+        do {
+            try await step()
+        } catch {
+            metrics.deadLetterFailed()
+            logger.warning(
+                "a dead letter could not be written",
+                metadata: ["dead_letter.place": .string(place), "error.message": .string("\(error)")]
+            )
+            throw error
+        }
+    }
+
+    private func send(_ letter: WorkerKit.DeadLetter) async throws {
         let pairs = provenance(letter).added(to: letter.event.pairs)
         _ = try await producer.publish(
             ProducerRecord(
@@ -69,7 +94,7 @@ struct GroupDeadLetters: DeadLetterSink {
         )
     }
 
-    func record(_ letter: WorkerKit.DeadLetter) async throws {
+    private func insert(_ letter: WorkerKit.DeadLetter) async throws {
         _ = try await repository.insert(
             ReportStore.DeadLetter(
                 consumerGroup: letter.group,

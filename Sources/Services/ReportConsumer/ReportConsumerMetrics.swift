@@ -7,7 +7,6 @@ import ServiceKit
 import WorkerKit
 
 final class ReportConsumerMetrics: WorkerObserver {
-    private let registry: MetricsRegistry
     private let logger: Logger
     private let passed: [ReportEvent.Pass: Counter]
     private let satisfied: Counter
@@ -20,14 +19,15 @@ final class ReportConsumerMetrics: WorkerObserver {
     private let rebalances: Counter
     private let commitFailures: Counter
     private let attempts: [WorkEnding: Counter]
+    private let retries: [String: Counter]
     private let deadLetters: Counter
+    private let deadLetterFailures: Counter
     private let fetchSeconds: Histogram
     private let bodyBytes: Histogram
     private let storeSeconds: Histogram
     private let landedSeconds: Histogram
 
-    init(_ registry: MetricsRegistry, product: ReportProduct, logger: Logger) {
-        self.registry = registry
+    init(_ registry: MetricsRegistry, logger: Logger) {
         self.logger = logger
         func counter(_ name: String, _ help: String, _ labels: [(String, String)] = []) -> Counter {
             registry.counter("check_pipeline_\(name)_total", help: help, labels: labels)
@@ -47,6 +47,10 @@ final class ReportConsumerMetrics: WorkerObserver {
             (ending, counter("attempts", "Attempts by their ending", [("ending", ending.rawValue)]))
         }
         attempts = Dictionary(uniqueKeysWithValues: endings)
+        let causes = RetryCause.allCases.map { cause in
+            (cause.rawValue, counter("retries", "Events put off, by their cause", [("reason", cause.rawValue)]))
+        }
+        retries = Dictionary(uniqueKeysWithValues: causes)
         satisfied = counter("events_satisfied", "READY webhooks whose report had been stored already")
         notMadeTotal = counter("reports_not_made", "Webhooks that say that the product was not generated")
         expiredTotal = counter("reports_expired", "Events whose report expired before it could be fetched")
@@ -57,6 +61,10 @@ final class ReportConsumerMetrics: WorkerObserver {
         rebalances = counter("rebalances", "Assignments received")
         commitFailures = counter("commit_failures", "Offset commits that failed; the next one takes their place")
         deadLetters = counter("dead_letters", "Events that became dead letters")
+        deadLetterFailures = counter(
+            "dead_letter_failures",
+            "Dead letters that topic or table did not take; tried again"
+        )
         fetchSeconds = registry.histogram(
             "check_pipeline_fetch_seconds",
             help: "From the request to the last byte of the report",
@@ -80,6 +88,7 @@ final class ReportConsumerMetrics: WorkerObserver {
 
     func passed(_ reason: ReportEvent.Pass, events: Int) { passed[reason]?.increment(by: events) }
     func satisfied(events: Int) { satisfied.increment(by: events) }
+    func deadLetterFailed() { deadLetterFailures.increment() }
     func notMade() { notMadeTotal.increment() }
     func expired(events: Int) { expiredTotal.increment(by: events) }
     func stored(in duration: Duration) { storeSeconds.record(duration) }
@@ -90,8 +99,9 @@ final class ReportConsumerMetrics: WorkerObserver {
         if repeats > 0 { silentRepeats.increment(by: repeats) }
     }
 
+    /// - Parameter duration: By two machines' clocks: may come out below zero.
     func landed(after duration: Duration, isNew: Bool) {
-        landedSeconds.record(duration)
+        landedSeconds.record(max(.zero, duration))
         if isNew { storedNew.increment() } else { storedAgain.increment() }
     }
 
@@ -99,7 +109,9 @@ final class ReportConsumerMetrics: WorkerObserver {
 
     func observe(_ observation: WorkerObservation) {
         switch observation {
-        case .attempt(let ending, _, _, _): attempts[ending]?.increment()
+        case .attempt(let ending, let reason, let events, _):
+            attempts[ending]?.increment()
+            if ending == .retry { retries[reason]?.increment(by: events) }
         case .late(let events): late.increment(by: events)
         case .deadLettered(let reason):
             deadLetters.increment()
@@ -142,34 +154,6 @@ final class ReportConsumerMetrics: WorkerObserver {
             )
         case .consumerError(let error):
             logger.warning("the consumer reports trouble", metadata: ["error.message": .string("\(error)")])
-        }
-    }
-
-    /// What is read at each scrape.
-    func export(_ runtime: ConsumerRuntime, wall: WallClock) {
-        typealias Read = @Sendable (WorkerSnapshot) -> Double?
-        let gauges: [(String, String, Read)] = [
-            ("in_flight", "Pieces of work that run", { Double($0.inFlight) }),
-            ("in_flight_limit", "Pieces of work that may run at once", { Double($0.inFlightLimit) }),
-            ("queued_events", "Events ready to run or behind running ones of their key", { Double($0.queued) }),
-            ("waiting_events", "Events that wait for a repeat, and those behind them", { Double($0.waiting) }),
-            ("held_bytes", "Bytes of all events in hand", { Double($0.heldBytes) }),
-            ("assigned_partitions", "Partitions assigned", { Double($0.partitions.count) }),
-            ("paused_partitions", "Partitions paused", { Double($0.pausedPartitions) }),
-            ("paused", "1 while a fault that hits everything holds all work", { $0.pauseReason == nil ? 0 : 1 }),
-            (
-                "oldest_unfinished_seconds", "Age of the oldest event in hand",
-                { $0.oldestReceivedAt.map { max(0, (wall.now() - $0).inSeconds) } }
-            ),
-            (
-                "earliest_deadline_seconds", "Time left to the first deadline among the events in hand",
-                { $0.earliestDeadline.map { ($0 - wall.now()).inSeconds } }
-            ),
-        ]
-        for (name, help, read) in gauges {
-            registry.gauge("check_pipeline_\(name)", help: help) { [weak runtime] in
-                runtime.flatMap { read($0.snapshot) }
-            }
         }
     }
 }

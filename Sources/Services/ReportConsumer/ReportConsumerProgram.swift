@@ -38,11 +38,7 @@ package enum ReportConsumerProgram {
         let environment = settings.plaidEnvironment
         let group = ConsumerGroup(fetching: product)
         let topics = Topics(prefix: settings[Setting.topicPrefix])
-        let metrics = ReportConsumerMetrics(
-            context.metrics,
-            product: product,
-            logger: context.logger.labelled("worker")
-        )
+        let metrics = ReportConsumerMetrics(context.metrics, logger: context.logger.labelled("worker"))
 
         let pool = try context.addPostgresPool()
         let producer = try context.addProducer(tuning: .standard)
@@ -58,8 +54,6 @@ package enum ReportConsumerProgram {
             product: product,
             environment: environment,
             expected: settings[Setting.expectedProducts],
-            lifetime: settings[Setting.reportLifetime],
-            topics: topics,
             plaid: settings.plaidClient(http),
             reports: ReportRepository(pool: pool, environment: environment),
             requests: RequestRepository(pool: pool, environment: environment),
@@ -71,9 +65,13 @@ package enum ReportConsumerProgram {
                 topic: topics.reports(product)
             ),
             table: OutcomeTable(notReadySchedule: settings[Setting.notReadySchedule]),
-            metrics: metrics,
-            logger: context.logger.labelled("reports"),
-            logHash: LogHash(key: settings[Setting.logHashKey]),
+            report: HandlerReport(
+                product: product,
+                metrics: metrics,
+                logger: context.logger.labelled("reports"),
+                logHash: context.logHash
+            ),
+            databaseIsAvailable: { pool.state.isAvailable },
             wall: .system,
             clock: .system
         )
@@ -98,14 +96,16 @@ package enum ReportConsumerProgram {
                     producer: producer,
                     topic: topics.deadLetters(group: group),
                     repository: DeadLetterRepository(pool: pool),
-                    clock: .system
+                    clock: .system,
+                    metrics: metrics,
+                    logger: context.logger.labelled("dead-letters")
                 ),
                 observer: metrics,
                 describe: { envelope.describe($0) },
                 heartbeat: { await worker.beat($0) }
             )
         )
-        metrics.export(runtime, wall: .system)
+        RuntimeGauges.register(runtime, in: context.metrics, wall: .system)
         let kafka = try settings.kafkaSettings(clientID: context.name)
         let log = context.logger.labelled("kafka").kafkaLog
         worker.run(runtime) { handler in

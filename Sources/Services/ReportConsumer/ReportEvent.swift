@@ -1,6 +1,7 @@
 // What a record of a webhook topic asks of the consumer of one product. Decisions only.
 
 import Basics
+import JSON
 import Kafka
 import PipelineEvents
 import PlaidAPI
@@ -10,8 +11,8 @@ import WorkerKit
 enum ReportEvent: Equatable {
     /// The product may be readable now.
     case fetch(userID: String)
-    /// The product was not made: its request has failed, nothing is fetched.
-    case notMade(userID: String, failed: [String]?)
+    /// The product was not made: its request has failed, nothing is fetched. The error is the webhook's, if it says.
+    case notMade(userID: String, failed: [String]?, error: PlaidErrorBody? = nil)
     /// Not this consumer's business: counted and passed, with a word for the metric.
     case pass(Pass)
     /// Wrong with the event itself.
@@ -37,30 +38,36 @@ enum ReportEvent: Equatable {
         let signal: CheckReportSignal
         do {
             webhook = try Webhook.decode(value)
+            guard webhook.belongs(to: environment) else { return otherEnvironment }
+            guard webhook.type == "CHECK_REPORT" else { return .pass(.otherType) }
             signal = try CheckReportSignal.decode(value)
         } catch {
             return broken("unreadable", error.name, "the value is not a webhook: \(error.name)")
         }
-        guard webhook.belongs(to: environment) else {
-            return broken("environment", "other_environment", "the webhook belongs to another environment than ours")
-        }
-        guard webhook.type == "CHECK_REPORT" else { return .pass(.otherType) }
         switch signal {
         case .ready(let successful, let failed):
-            guard let userID = webhook.userID else { return missingUser }
-            if failed?.contains(product.rawValue) == true {
-                return .notMade(userID: userID, failed: [product.rawValue])
-            }
+            let hasFailed = failed?.contains(product.rawValue) == true
             let listed = successful.flatMap { $0.isEmpty ? nil : $0 } ?? expected
-            return listed.contains(product.rawValue) ? .fetch(userID: userID) : .pass(.notListed)
-        case .failed(let products):
+            guard hasFailed || listed.contains(product.rawValue) else { return .pass(.notListed) }
             guard let userID = webhook.userID else { return missingUser }
+            return hasFailed ? .notMade(userID: userID, failed: [product.rawValue]) : .fetch(userID: userID)
+        case .failed(let products):
             guard products.isEmpty || products.contains(product.rawValue) else { return .pass(.notListed) }
-            return .notMade(userID: userID, failed: products.isEmpty ? nil : [product.rawValue])
+            guard let userID = webhook.userID else { return missingUser }
+            return .notMade(
+                userID: userID,
+                failed: products.isEmpty ? nil : [product.rawValue],
+                error: (try? JSON.parse(value))?["error"].flatMap { PlaidErrorBody($0) }
+            )
         case .upgradeFailed, .unknown: return .pass(.otherCode)
         }
     }
 
+    private static let otherEnvironment = broken(
+        "environment",
+        "other_environment",
+        "the webhook belongs to another environment than ours"
+    )
     private static let missingUser = broken("unreadable", "missing_field", "the webhook names no user")
 
     private static func broken(_ type: String, _ code: String, _ message: String) -> ReportEvent {

@@ -14,25 +14,30 @@ import WorkerKit
 struct ReportHandler: EventHandler {
     let product: ReportProduct
     let environment: PlaidEnvironment
+    /// Plaid's names of the products to fetch when READY names none.
     let expected: [String]
-    let lifetime: Duration
-    let topics: Topics
     let plaid: PlaidClient
     let reports: ReportRepository
     let requests: RequestRepository
     let users: UserRepository
     let announcer: any ReportAnnouncer
     let table: OutcomeTable
-    let metrics: ReportConsumerMetrics
-    let logger: Logger
-    let logHash: LogHash
+    let report: HandlerReport
+    /// Whether a connection to Postgres stands now.
+    let databaseIsAvailable: @Sendable () -> Bool
     let wall: WallClock
     let clock: MonotonicClock
+    var limits = Limits()
 
-    /// Longest wait for one statement; the lanes repeat an unknown outcome until then.
-    static let storeLimit = Duration.seconds(30)
-    /// A look-up that takes longer is asked again by the next attempt.
-    static let lookUpLimit = Duration.seconds(10)
+    /// Longest waits for the database. It may be away for so long without an event noticing.
+    struct Limits: Sendable {
+        /// The write lanes repeat an unknown outcome until then: a body in hand is worth waiting for.
+        var store = Duration.seconds(30)
+        /// Shorter, so that stopping while the database is away ends within the grace.
+        var lookUp = Duration.seconds(10)
+        /// Notes on requests are not worth a wait.
+        var note = Duration.seconds(5)
+    }
 
     // MARK: The runtime's calls
 
@@ -40,33 +45,37 @@ struct ReportHandler: EventHandler {
         let event = work.newest
         switch read(event) {
         case .pass(let reason):
-            metrics.passed(reason, events: work.events.count)
+            report.passed(reason, events: work.events.count)
             return .done
-        case .broken(let reason): return .park(reason)
-        case .notMade(let userID, let failed):
-            return await attempt(event, userID, context) { user in
-                try await recordFailure(event, user, failed: failed)
+        case .broken(let reason):
+            report.cannotHandle(event, userID: nil, reason)
+            return .park(reason)
+        case .notMade(let userID, let failed, let error):
+            return await attempt(event, userID, context, isFetch: false) { id in
+                id = try await resolve(userID)
+                try await recordFailure(event, id, failed: failed, error)
             }
         case .fetch(let userID):
-            return await attempt(event, userID, context) { user in
-                try await bringIn(work, user, context)
+            return await attempt(event, userID, context) { id in
+                let known = try await answer(work, userID, &id)
+                if !known.isAnswered { try await bringIn(work, id, known.reference, context) }
             }
         }
     }
 
+    /// Time ends the fetching and nothing else: a report that is stored may still have to be announced, a failure
+    /// recorded, a broken event buried.
     func expire(_ work: LaneWork, context: HandlerContext) async -> Outcome {
         let event = work.newest
-        guard case .fetch(let userID) = read(event) else { return .done }
-        do {
-            let user = try await users.resolve(alias: userID, deadline: soon(Self.lookUpLimit))
-            let request = request(event, user?.userID ?? userID)
-            if try await requests.expired(request, product: product, deadline: soon(Self.storeLimit)) {
-                metrics.expired(events: work.events.count)
-                logger.error("a report expired before it could be fetched", metadata: metadata(event, userID))
-            }
-            return .done
-        } catch {
-            return outcome(of: StepFailure(error), event)
+        guard case .fetch(let userID) = read(event) else { return await handle(work, context: context) }
+        return await attempt(event, userID, context) { id in
+            if try await answer(work, userID, &id).isAnswered { return }
+            let isNews = try await requests.expired(
+                request(event, id),
+                product: product,
+                deadline: clock.now() + limits.store
+            )
+            if isNews { report.expired(event, userID: id, events: work.events.count) }
         }
     }
 
@@ -76,91 +85,126 @@ struct ReportHandler: EventHandler {
 
     // MARK: Steps
 
-    /// The webhook's user: who calls name, and under which id everything is stored.
-    struct KnownUser {
-        let canonicalID: String
-        let reference: UserReference
-    }
-
-    /// Resolves the user, runs the steps, and turns what went wrong into an outcome and a note on the request.
+    /// Runs the steps, which tell the user's canonical id as soon as they know it, and turns what went wrong into an
+    /// outcome and a note on the request.
     private func attempt(
         _ event: EventRecord,
         _ userID: String,
         _ context: HandlerContext,
-        _ steps: (KnownUser) async throws -> Void
+        isFetch: Bool = true,
+        _ steps: (_ id: inout String) async throws -> Void
     ) async -> Outcome {
-        var user: KnownUser?
+        var id = userID
         do {
-            let known = try await resolve(userID)
-            user = known
-            try await steps(known)
+            try await steps(&id)
             return .done
         } catch {
-            let failure = StepFailure(error)
-            let outcome = outcome(of: failure, event)
-            log(failure, outcome, event, userID)
-            await note(failure, outcome, event, user?.canonicalID ?? userID, attempt: context.attempt)
+            let failure = StepFailure(error, databaseIsAvailable: databaseIsAvailable())
+            let outcome = table.outcome(failure, age: wall.now() - event.receivedAt)
+            report.failed(event, userID: id, failure, outcome)
+            if isFetch { await note(failure, outcome, event, id, attempt: context.attempt) }
             return outcome
         }
     }
 
-    private func resolve(_ userID: String) async throws -> KnownUser {
-        if let user = try await users.resolve(alias: userID, deadline: soon(Self.lookUpLimit)) {
-            guard let reference = user.reference(forWebhookID: userID) else { throw StepFailure.unknownUser }
-            return KnownUser(canonicalID: user.userID, reference: reference)
+    /// The canonical id of a webhook's user.
+    private func resolve(_ userID: String) async throws -> String {
+        if let user = try await users.resolve(alias: userID, deadline: clock.now() + limits.lookUp) {
+            return user.userID
         }
-        // An id that Plaid's calls take is judged by the fetch itself; another one says nothing to anybody.
-        guard let reference = UserReference(webhookUserID: userID) else { throw StepFailure.unknownUser }
-        return KnownUser(canonicalID: userID, reference: reference)
+        guard UserReference(webhookUserID: userID) != nil else { throw StepFailure.unknownUser }
+        return userID
     }
 
-    private func recordFailure(_ event: EventRecord, _ user: KnownUser, failed: [String]?) async throws {
+    private func recordFailure(
+        _ event: EventRecord,
+        _ id: String,
+        failed: [String]?,
+        _ error: PlaidErrorBody?
+    ) async throws {
         try await requests.failed(
-            request(event, user.canonicalID),
+            request(event, id),
             products: failed,
-            expected: [product.rawValue],
-            deadline: soon(Self.storeLimit)
+            expected: expected,
+            errorType: error?.errorType,
+            errorCode: error?.errorCode,
+            deadline: clock.now() + limits.store
         )
-        metrics.notMade()
+        report.notMade()
     }
 
-    /// Rule: READY says that something may be readable, not what. A report whose fetch began after the receipt of
-    /// every READY that stood in the lane answers all of them.
-    private func bringIn(_ work: LaneWork, _ user: KnownUser, _ context: HandlerContext) async throws {
+    /// Looks the user and the stored reports up, and announces again those that answer events of the work, with the
+    /// event ids they had: a crash may have come between a row and its announcement.
+    ///
+    /// - Returns: Whether the newest event is answered, so that nothing is to be fetched; and how calls name the user.
+    private func answer(
+        _ work: LaneWork,
+        _ userID: String,
+        _ id: inout String
+    ) async throws -> (isAnswered: Bool, reference: UserReference?) {
         let event = work.newest
-        let request = request(event, user.canonicalID)
-        if let known = try await reports.covering(
-            userID: user.canonicalID,
+        let receipts = work.events.map(\.receivedAt)
+        let known = try await users.resolve(
+            alias: userID,
             product: product,
-            deadline: soon(Self.lookUpLimit)
-        ), known.coversReceivedAt >= event.receivedAt.toMicroseconds {
-            // A crash may have come between its row and its announcement.
-            try await announcer.announce(known, cause: event)
-            try await requests.stored(
-                request,
-                product: product,
-                reportID: known.reportID,
-                deadline: soon(Self.storeLimit)
-            )
-            metrics.satisfied(events: work.events.count)
-            return
-        }
+            coveringFrom: receipts.min() ?? event.receivedAt,
+            deadline: clock.now() + limits.lookUp
+        )
+        id = known.user?.userID ?? userID
+        let coverage = Coverage(of: receipts, by: known.reports)
+        for stored in coverage.answers { try await announcer.announce(stored, cause: event) }
+        // Where no row names the user, an id that Plaid's calls take is judged by the fetch; another says nothing.
+        let reference = known.user.map { $0.reference(forWebhookID: userID) } ?? UserReference(webhookUserID: userID)
+        guard let newest = coverage.newest else { return (false, reference) }
+        try await requests.stored(
+            request(event, id),
+            product: product,
+            reportID: newest.reportID,
+            deadline: clock.now() + limits.store
+        )
+        report.satisfied(events: work.events.count)
+        return (true, reference)
+    }
+
+    /// READY says that something may be readable, not what. A report whose fetch began after the receipt of every
+    /// READY that stood in the lane answers all of them.
+    private func bringIn(
+        _ work: LaneWork,
+        _ id: String,
+        _ reference: UserReference?,
+        _ context: HandlerContext
+    ) async throws {
+        let event = work.newest
+        guard let reference else { throw StepFailure.unknownUser }
+        // A fetch costs quota, and the partition's new owner makes it anyway.
+        guard context.isCurrent() else { throw StepFailure.cancelled }
         try await requests.readySeen(
-            request,
+            request(event, id),
             products: [product.rawValue],
             lifetimeEnd: work.deadline,
-            deadline: soon(Self.storeLimit)
+            deadline: clock.now() + limits.store
         )
+        let stored = try await fetchAndStore(event, id, reference, context)
+        try await announcer.announce(stored, cause: event)
+    }
+
+    /// A function of its own, so that the body's room in the budget is free before the announcement is awaited.
+    private func fetchAndStore(
+        _ event: EventRecord,
+        _ id: String,
+        _ reference: UserReference,
+        _ context: HandlerContext
+    ) async throws -> StoredReportReference {
         let fetchStartedAt = wall.now()
-        let fetched = try await fetch(user.reference, context)
+        let fetched = try await fetch(reference, context)
         let fetchedAt = wall.now()
-        metrics.fetched(in: fetched.elapsed, bytes: fetched.body.count, silentRepeats: fetched.silentRepeats)
-        guard let reportID = fetched.facts.identity(userID: user.canonicalID) else { throw StepFailure.unidentified }
+        report.fetched(fetched)
+        guard let reportID = fetched.facts.identity(userID: id) else { throw StepFailure.unidentified }
         let digest = try await hash(fetched.body)
         let began = clock.now()
         let result = try await reports.store(
             NewReport(
-                userID: user.canonicalID,
+                userID: id,
                 product: product,
                 reportID: reportID,
                 clientReportID: fetched.facts.clientReportID,
@@ -175,26 +219,28 @@ struct ReportHandler: EventHandler {
                 strictJSON: fetched.facts.strict,
                 webhookEventID: event.webhookFacts.eventID
             ),
-            deadline: soon(Self.storeLimit)
+            deadline: clock.now() + limits.store
         )
-        metrics.stored(in: clock.now() - began)
-        switch result {
-        case .foreignUser: throw StepFailure.foreignReport
-        case .inserted(let reference):
-            metrics.landed(after: wall.now() - event.receivedAt, isNew: true)
-            if reference.fraudAlert {
-                logger.warning("a report carries a fraud alert", metadata: metadata(event, user.canonicalID))
+        let (stored, isNew): (StoredReportReference, Bool) =
+            switch result {
+            case .foreignUser: throw StepFailure.foreignReport
+            case .inserted(let reference): (reference, true)
+            case .raised(let reference): (reference, false)
             }
-            try await announcer.announce(reference, cause: event)
-        case .raised(let reference):
-            metrics.landed(after: wall.now() - event.receivedAt, isNew: false)
-            try await announcer.announce(reference, cause: event)
-        }
+        report.stored(
+            event,
+            userID: id,
+            stored,
+            isNew: isNew,
+            in: clock.now() - began,
+            sinceReceipt: wall.now() - event.receivedAt
+        )
+        return stored
     }
 
     /// One repeat on a fresh connection where an idle one had closed on the request.
-    private func fetch(_ user: UserReference, _ context: HandlerContext) async throws -> FetchedReport {
-        do {
+    private func fetch(_ user: UserReference, _ context: HandlerContext) async throws(PlaidFailure) -> FetchedReport {
+        do throws(PlaidFailure) {
             return try await plaid.fetchReport(product, user: user, deadline: context.deadline)
         } catch  where error.class == .retryAtOnceFresh {
             return try await plaid.fetchReport(product, user: user, deadline: context.deadline, fresh: true)
@@ -207,33 +253,30 @@ struct ReportHandler: EventHandler {
         return try await LargeBodyHashing.hash(body)
     }
 
-    // MARK: What went wrong
-
-    private func outcome(of failure: StepFailure, _ event: EventRecord) -> Outcome {
-        table.outcome(failure, age: wall.now() - event.receivedAt)
-    }
-
     /// Keeps the request's row honest. It is a note: an error here changes nothing, the outcome stands.
-    private func note(_ failure: StepFailure, _ outcome: Outcome, _ event: EventRecord, _ userID: String, attempt: Int)
-        async
-    {
-        let request = request(event, userID)
-        let deadline = soon(Self.lookUpLimit)
+    private func note(
+        _ failure: StepFailure,
+        _ outcome: Outcome,
+        _ event: EventRecord,
+        _ id: String,
+        attempt: Int
+    ) async {
+        let deadline = clock.now() + limits.note
         switch outcome {
         case .retry(let after, _):
-            guard case .plaid(let plaid) = failure else { return }
+            guard case .plaid(let plaid) = failure, !plaid.isCancelled else { return }
             try? await requests.noteAttempt(
-                request,
+                request(event, id),
                 product: product,
                 attempts: attempt,
                 nextAttemptAt: after.map { wall.now() + $0 },
-                errorType: plaid.errorType,
-                errorCode: plaid.errorCode,
+                errorType: plaid.shownType,
+                errorCode: plaid.shownCode,
                 deadline: deadline
             )
         case .park(let reason):
             _ = try? await requests.dead(
-                request,
+                request(event, id),
                 product: product,
                 errorType: reason.type,
                 errorCode: reason.code,
@@ -243,46 +286,7 @@ struct ReportHandler: EventHandler {
         }
     }
 
-    private func log(_ failure: StepFailure, _ outcome: Outcome, _ event: EventRecord, _ userID: String) {
-        var details = metadata(event, userID)
-        switch outcome {
-        case .park(let reason):
-            details["error.type"] = .string(reason.type)
-            details["error.code"] = .string(reason.code)
-            if case .foreignReport = failure {
-                logger.critical("an answer was mixed up: its report id stands under another user", metadata: details)
-            } else {
-                logger.error("an event cannot be handled", metadata: details)
-            }
-        case .retry(_, let reason):
-            details["retry.reason"] = .string(reason.code)
-            if case .plaid(let plaid) = failure { details["error.message"] = .string(plaid.message) }
-            logger.info("an event is tried again later", metadata: details)
-        case .pauseAll(_, let reason):
-            details["error.message"] = .string(reason)
-            logger.error("nothing can be handled now", metadata: details)
-        case .done, .expired: return
-        }
+    private func request(_ event: EventRecord, _ id: String) -> RequestEvent {
+        RequestEvent(userID: id, receivedAt: event.receivedAt, webhookEventID: event.webhookFacts.eventID)
     }
-
-    private func metadata(_ event: EventRecord, _ userID: String) -> Logger.Metadata {
-        [
-            "user.hash": .string(logHash(userID)),
-            "report.product": .string(product.rawValue),
-            "kafka.topic": .string(event.coordinates.topic),
-            "kafka.partition": .stringConvertible(Int(event.coordinates.partition)),
-            "kafka.offset": .stringConvertible(Int(event.coordinates.offset)),
-        ]
-    }
-
-    private func request(_ event: EventRecord, _ userID: String) -> RequestEvent {
-        RequestEvent(userID: userID, receivedAt: event.receivedAt, webhookEventID: event.webhookFacts.eventID)
-    }
-
-    private func soon(_ limit: Duration) -> MonotonicInstant { clock.now() + limit }
-}
-
-extension Timestamp {
-    /// As a `timestamptz` column keeps it.
-    var toMicroseconds: Timestamp { Timestamp(microsecondsSinceEpoch: microsecondsSinceEpoch) }
 }

@@ -16,7 +16,8 @@ final class Worker: Sendable {
     private let pool: PostgresPool
     private let repository: WorkerRepository
     private let row: WorkerRow
-    private let running = Locked<ConsumerRuntime?>(nil)
+    /// Set when the schema has come.
+    private let running = Locked<(runtime: ConsumerRuntime, consumer: Consumer)?>(nil)
 
     /// How long the schema is asked for in one attempt, and a heartbeat may take.
     private static let queryLimit = Duration.seconds(4)
@@ -39,9 +40,9 @@ final class Worker: Sendable {
     /// Adds the runtime to the program: it waits for the schema, then joins the group.
     func run(
         _ runtime: ConsumerRuntime,
-        connect: @escaping @Sendable (any ConsumerHandler) throws -> any ConsumerControl
+        connect: @escaping @Sendable (any ConsumerHandler) throws -> Consumer
     ) {
-        context.health.measure("consumer-group") { [self] in readiness(runtime) }
+        context.health.measure("consumer-group") { [self] in readiness() }
         context.health.measureLiveness("worker") {
             runtime.snapshot.stuck().map { .failing($0) } ?? .passing
         }
@@ -49,7 +50,7 @@ final class Worker: Sendable {
         context.add(
             component: "worker",
             stop: { [self] deadline in
-                guard let runtime = running.withLock({ $0 }) else { return }
+                guard let runtime = running.withLock({ $0?.runtime }) else { return }
                 let finished = runtime.stop(until: deadline)
                 removeRow(deadline)
                 guard finished else { throw UnfinishedWork("events were still in hand; another member repeats them") }
@@ -59,8 +60,11 @@ final class Worker: Sendable {
             waitFor: "schema",
             attempt: { [pool] deadline in try Self.requireSchema(pool, deadline) },
             arrived: { [self] in
-                try runtime.start(connect: connect)
-                running.withLock { $0 = runtime }
+                try runtime.start { handler in
+                    let consumer = try connect(handler)
+                    running.withLock { $0 = (runtime, consumer) }
+                    return consumer
+                }
             }
         )
     }
@@ -76,12 +80,13 @@ final class Worker: Sendable {
         try? await repository.heartbeat(row, deadline: MonotonicClock.system.now() + Self.queryLimit)
     }
 
-    private func readiness(_ runtime: ConsumerRuntime) -> HealthState {
-        guard running.withLock({ $0 }) != nil else { return .failing("not started: the schema is waited for") }
-        let snapshot = runtime.snapshot
-        if let reason = snapshot.pauseReason { return .failing(reason) }
-        if snapshot.rebalances == 0 { return .failing("no assignment yet") }
-        return .passing
+    /// In the group, and nothing holds all work: measured now. A member may well have no partition.
+    private func readiness() -> HealthState {
+        guard let running = running.withLock({ $0 }) else { return .failing("not started: the schema is waited for") }
+        if let reason = running.runtime.snapshot.pauseReason { return .failing(reason) }
+        let state = running.consumer.state
+        if state.isJoined { return .passing }
+        return .failing(state.lastError.map { "not in the group: \($0)" } ?? "not yet in the group")
     }
 
     private func removeRow(_ deadline: MonotonicInstant) {

@@ -60,6 +60,27 @@ import Testing
         #expect(results.value.values.allSatisfy { $0 == 1 })
     }
 
+    @Test func `threads that race for a topic's first message leave nothing behind`() async throws {
+        let bench = try Bench()
+        let results = Watched(0)
+        try await withThrowingDiscardingTaskGroup { group in
+            for index in 0..<8 {
+                group.addTask {
+                    try await onThread {
+                        for topic in 0..<20 {
+                            bench.producer.send(ProducerRecord("new-\(topic)", "\(index)")) { _ in
+                                results.change { $0 += 1 }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        _ = try await results.first("every result") { $0 == 160 ? true : nil }
+        // A topic handle too many would hold the destruction for ever.
+        #expect(try await onThread { bench.producer.close(until: soon(.seconds(5))) })
+    }
+
     @Test func `a broker that is down fails the message inside its deadline and surely unstored`() async throws {
         let bench = try Bench()
         bench.cluster.setBroker(1, isUp: false)

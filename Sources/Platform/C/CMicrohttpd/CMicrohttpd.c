@@ -233,6 +233,40 @@ struct MHD_Response *cmhd_response_owning(const void *body, size_t count, void (
     return MHD_create_response_from_buffer_with_free_callback_cls(count, (void *)body, release, owner);
 }
 
+struct breaking_body {
+    const char *bytes;
+    size_t count;
+    void (*release)(void *);
+    void *owner;
+};
+
+static ssize_t read_breaking(void *body, uint64_t position, char *buffer, size_t room) {
+    const struct breaking_body *breaking = body;
+    if (position >= breaking->count) return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t left = breaking->count - (size_t)position;
+    size_t taken = left < room ? left : room;
+    memcpy(buffer, breaking->bytes + position, taken);
+    return (ssize_t)taken;
+}
+
+static void free_breaking(void *body) {
+    struct breaking_body *breaking = body;
+    breaking->release(breaking->owner);
+    free(breaking);
+}
+
+struct MHD_Response *cmhd_response_breaking(
+    const void *body, size_t count, uint64_t promised, void (*release)(void *), void *owner
+) {
+    struct breaking_body *breaking = malloc(sizeof *breaking);
+    if (breaking == NULL) return NULL;
+    *breaking = (struct breaking_body){ body, count, release, owner };
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(promised, 32 * 1024, read_breaking, breaking, free_breaking);
+    if (response == NULL) free(breaking);
+    return response;
+}
+
 bool cmhd_response_add(struct MHD_Response *response, const char *name, const char *value) {
     if (strcasecmp(name, "Date") != 0) return MHD_add_response_header(response, name, value) == MHD_YES;
     // 0.9.75 returns MHD_NO for a Date it has added, so the outcome is looked up.

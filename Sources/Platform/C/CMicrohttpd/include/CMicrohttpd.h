@@ -70,6 +70,10 @@ struct MHD_Response *cmhd_response_borrowing(const void *body, size_t count);
 struct MHD_Response *cmhd_response_copying(const void *body, size_t count);
 /// `release(owner)` is called once, when the library no longer needs the body.
 struct MHD_Response *cmhd_response_owning(const void *body, size_t count, void (*release)(void *), void *owner);
+/// Promises `promised` bytes, sends `count` and then closes the connection. `release(owner)` as above.
+struct MHD_Response *cmhd_response_breaking(
+    const void *body, size_t count, uint64_t promised, void (*release)(void *), void *owner
+);
 bool cmhd_response_add(struct MHD_Response *response, const char *name, const char *value);
 void cmhd_response_destroy(struct MHD_Response *response);
 
