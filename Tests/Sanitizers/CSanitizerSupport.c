@@ -2,6 +2,7 @@
 // its first malloc, and what librdkafka hands from thread to thread under its locks looks unordered. In a build under
 // that sanitizer these definitions take the place of the C library's. There too a `thrd_t` is a `pthread_t`, and
 // `mtx_t` and `cnd_t` are opaque storage for a mutex and a condition variable.
+#define _GNU_SOURCE // recursive mutexes
 #include "CSanitizerSupport.h"
 
 #if defined(__has_feature)

@@ -18,16 +18,9 @@ package final class ChildProcess: @unchecked Sendable {
         package let signal: Int32
     }
 
-    private struct Output {
-        var lines: [String] = []
-        var partial: [UInt8] = []
-        var watchers: [(matches: @Sendable (String) -> Bool, promise: Promise<String>)] = []
-        var openStreams = 0
-    }
-
     package let pid: Int32
     package let name: String
-    private let output = Locked(Output())
+    private let output = ChildOutput()
     private let exit = Locked<(result: Exit?, waiters: [Promise<Exit>])>((nil, []))
     private let exited = Latch()
     private let drained = Latch()
@@ -85,16 +78,16 @@ package final class ChildProcess: @unchecked Sendable {
         if descriptor >= 0 { close(descriptor) }
         LiveChildren.add(pid)
         // Nobody joins the two threads: the latches tell of their ends.
-        _ = WorkerThread(name: "out \(name)") { [weak self, outputReader, drained] in
+        _ = WorkerThread(name: "out \(name)") { [output, outputReader, drained] in
             var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = read(outputReader, &buffer, buffer.count)
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { break }
-                self?.append(buffer[..<count])
+                output.append(buffer[..<count])
             }
             close(outputReader)
-            self?.finishOutput()
+            output.finish()
             drained.open()
         }
         _ = WorkerThread(name: "reap \(name)") { [exit, exited, drained, pid] in
@@ -124,7 +117,7 @@ package final class ChildProcess: @unchecked Sendable {
     // MARK: Output
 
     /// Everything printed so far, standard output and error together, whole lines only.
-    package var lines: [String] { output.withLock { $0.lines } }
+    package var lines: [String] { output.lines }
     package var text: String { lines.joined(separator: "\n") }
 
     /// The first line, past or future, that `matches`.
@@ -134,50 +127,12 @@ package final class ChildProcess: @unchecked Sendable {
         -> String
     {
         let promise = Promise<String>()
-        output.withLock { output in
-            if let line = output.lines.first(where: matches) {
-                promise.resolve(.success(line))
-            } else if output.openStreams < 0 {
-                promise.resolve(.failure(Failure(description: "it ended")))
-            } else {
-                output.watchers.append((matches, promise))
-            }
-        }
+        output.watch(for: matches, promise)
         return try await timed(promise, limit, "a line of \(name)")
     }
 
     package func line(containing part: String, within limit: Duration = .seconds(30)) async throws -> String {
         try await line(within: limit) { $0.contains(part) }
-    }
-
-    private func append(_ bytes: ArraySlice<UInt8>) {
-        let found = output.withLock { output -> [(Promise<String>, String)] in
-            output.partial.append(contentsOf: bytes)
-            var found: [(Promise<String>, String)] = []
-            while let end = output.partial.firstIndex(of: 0x0A) {
-                let line = String(decoding: output.partial[..<end], as: UTF8.self)
-                output.partial.removeSubrange(...end)
-                output.lines.append(line)
-                output.watchers.removeAll { watcher in
-                    guard watcher.matches(line) else { return false }
-                    found.append((watcher.promise, line))
-                    return true
-                }
-            }
-            return found
-        }
-        for (promise, line) in found { promise.resolve(.success(line)) }
-    }
-
-    private func finishOutput() {
-        let watchers = output.withLock { output in
-            if !output.partial.isEmpty { output.lines.append(String(decoding: output.partial, as: UTF8.self)) }
-            output.partial = []
-            output.openStreams = -1
-            defer { output.watchers = [] }
-            return output.watchers
-        }
-        for watcher in watchers { watcher.promise.resolve(.failure(Failure(description: "it ended"))) }
     }
 
     // MARK: Input, signals, end
@@ -251,6 +206,63 @@ package final class ChildProcess: @unchecked Sendable {
                 description: "waited for \(what): \(failure.description); its last lines:\n"
                     + lines.suffix(30).joined(separator: "\n")
             )
+        }
+    }
+}
+
+/// What a child has printed, and who waits for a line of it; shared by the child's object and the thread that drains.
+private final class ChildOutput: Sendable {
+    private struct State {
+        var lines: [String] = []
+        var partial: [UInt8] = []
+        var watchers: [(matches: @Sendable (String) -> Bool, promise: Promise<String>)] = []
+        var hasEnded = false
+    }
+
+    private let state = Locked(State())
+
+    var lines: [String] { state.withLock { $0.lines } }
+
+    /// Resolves with the first line that matches, or fails when there is none and will be none.
+    func watch(for matches: @escaping @Sendable (String) -> Bool, _ promise: Promise<String>) {
+        let known = state.withLock { state -> Result<String, any Error>? in
+            if let line = state.lines.first(where: matches) { return .success(line) }
+            if state.hasEnded { return .failure(ChildProcess.Failure(description: "it ended")) }
+            state.watchers.append((matches, promise))
+            return nil
+        }
+        if let known { promise.resolve(known) }
+    }
+
+    func append(_ bytes: ArraySlice<UInt8>) {
+        let found = state.withLock { state -> [(Promise<String>, String)] in
+            state.partial.append(contentsOf: bytes)
+            var found: [(Promise<String>, String)] = []
+            while let end = state.partial.firstIndex(of: 0x0A) {
+                let line = String(decoding: state.partial[..<end], as: UTF8.self)
+                state.partial.removeSubrange(...end)
+                state.lines.append(line)
+                state.watchers.removeAll { watcher in
+                    guard watcher.matches(line) else { return false }
+                    found.append((watcher.promise, line))
+                    return true
+                }
+            }
+            return found
+        }
+        for (promise, line) in found { promise.resolve(.success(line)) }
+    }
+
+    func finish() {
+        let watchers = state.withLock { state in
+            if !state.partial.isEmpty { state.lines.append(String(decoding: state.partial, as: UTF8.self)) }
+            state.partial = []
+            state.hasEnded = true
+            defer { state.watchers = [] }
+            return state.watchers
+        }
+        for watcher in watchers {
+            watcher.promise.resolve(.failure(ChildProcess.Failure(description: "it ended")))
         }
     }
 }

@@ -266,6 +266,9 @@ import Testing
             _ = try await pool.query(.reading("select 1"), deadline: soon())
             try await server.sql("alter system set default_transaction_read_only = on")
             try await server.sql("select pg_reload_conf()")
+            // The server reads its settings when it comes to it, and signals its sessions before it makes another.
+            _ = try await server.logLine(containing: "\"default_transaction_read_only\" changed to \"on\"")
+            try await server.sql("select 1")
             // Sessions that stand learn of it with their next transaction.
             async let written = pool.write([insert("patient")], sortKey: "patient", deadline: soon(.seconds(20)))
             try await events.first {

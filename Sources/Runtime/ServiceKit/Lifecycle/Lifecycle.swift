@@ -79,6 +79,7 @@ package final class Lifecycle: Sendable {
     package var nowStopping: String? { state.withLock { $0.nowStopping } }
 
     /// Starts everything, waits for the end, stops everything. Blocks; call once, on a thread of ours.
+    /// Nothing of the components is kept afterwards.
     package func run() -> ExitCode {
         let components = state.withLock { state in
             state.isSealed = true
@@ -90,7 +91,12 @@ package final class Lifecycle: Sendable {
         }
         waitForStop()
         stop(started)
-        return state.withLock { $0.exitCode }
+        return state.withLock { state in
+            // Their closures often hold what holds this object.
+            state.components = []
+            state.reloads = []
+            return state.exitCode
+        }
     }
 
     // MARK: Steps
