@@ -34,15 +34,24 @@ package final class KafkaServer: Sendable {
     private let nodes: Locked<[Node]>
     /// Like `127.0.0.1:40001`, one for each node.
     package let bootstrapServers: String
+    /// The wires of those who come by ``relayedBootstrapServers``, one for each node; empty without relays.
+    private let relays: [TCPRelay]
+    package var relayedBootstrapServers: String {
+        relays.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
+    }
 
     /// Formats the folders and starts all nodes; returns when each has said that it serves.
-    package init(nodes count: Int = 1) async throws {
+    ///
+    /// - Parameter hasRelays: Each node also listens behind a wire that ``cut(node:)`` cuts.
+    package init(nodes count: Int = 1, hasRelays: Bool = false) async throws {
         guard let home = Self.home else { throw Failure(description: "KAFKA_HOME is not set") }
         let folder = TemporaryFolder("kafka")
         self.folder = folder
         janitor = try ChildProcess("/bin/sh", ["-c", Self.janitorScript, "janitor", folder.path], standardInput: true)
         libraries = "\(home)/libs/*"
-        let ports = try FreePorts.take(2 * count)
+        let ports = try FreePorts.take((hasRelays ? 3 : 2) * count)
+        let relays = try hasRelays ? ports[(2 * count)...].map { try TCPRelay(to: $0) } : []
+        self.relays = relays
         let voters = (0..<count).map { "\($0 + 1)@127.0.0.1:\(ports[2 * $0 + 1])" }.joined(separator: ",")
         folder.write(Self.logConfiguration, to: "log4j2.properties")
         nodes = Locked(
@@ -54,7 +63,8 @@ package final class KafkaServer: Sendable {
                     port: ports[2 * index],
                     controllerPort: ports[2 * index + 1],
                     voters: voters,
-                    data: "\(folder.path)/data-\(id)"
+                    data: "\(folder.path)/data-\(id)",
+                    relayed: hasRelays ? (port: ports[2 * count + index], through: relays[index].port) : nil
                 )
                 let file = folder.write(text, to: "node-\(id).properties")
                 return Node(id: id, port: ports[2 * index], properties: file, process: nil)
@@ -88,6 +98,12 @@ package final class KafkaServer: Sendable {
 
     /// SIGCONT.
     package func thaw(node id: Int = 1) { process(id)?.kill(SIGCONT) }
+
+    /// Nothing passes any more between a node and those who come through its relay.
+    package func cut(node id: Int = 1) { relays[id - 1].cut() }
+    package func mend(node id: Int = 1) { relays[id - 1].mend() }
+    /// Closes every connection through a node's relay.
+    package func reset(node id: Int = 1) { relays[id - 1].reset() }
 
     /// Starts a killed node again with the same data on the same port; returns when it serves.
     package func restart(node id: Int = 1) async throws {
@@ -162,34 +178,38 @@ package final class KafkaServer: Sendable {
         port: UInt16,
         controllerPort: UInt16,
         voters: String,
-        data: String
+        data: String,
+        relayed: (port: UInt16, through: UInt16)?
     ) -> String {
-        """
-        process.roles=broker,controller
-        node.id=\(id)
-        listeners=PLAINTEXT://127.0.0.1:\(port),CONTROLLER://127.0.0.1:\(controllerPort)
-        advertised.listeners=PLAINTEXT://127.0.0.1:\(port)
-        controller.listener.names=CONTROLLER
-        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-        controller.quorum.voters=\(voters)
-        log.dirs=\(data)
-        num.partitions=1
-        auto.create.topics.enable=false
-        offsets.topic.num.partitions=4
-        offsets.topic.replication.factor=\(min(nodes, 3))
-        transaction.state.log.num.partitions=2
-        transaction.state.log.replication.factor=\(min(nodes, 3))
-        transaction.state.log.min.isr=\(min(nodes, 2))
-        share.coordinator.state.topic.replication.factor=\(min(nodes, 3))
-        share.coordinator.state.topic.min.isr=\(min(nodes, 2))
-        group.initial.rebalance.delay.ms=0
-        broker.session.timeout.ms=4000
-        broker.heartbeat.interval.ms=500
-        message.max.bytes=2097152
-        num.network.threads=2
-        num.io.threads=2
+        let listener = relayed.map { ",RELAYED://127.0.0.1:\($0.port)" } ?? ""
+        let advertised = relayed.map { ",RELAYED://127.0.0.1:\($0.through)" } ?? ""
+        return """
+            process.roles=broker,controller
+            node.id=\(id)
+            listeners=PLAINTEXT://127.0.0.1:\(port),CONTROLLER://127.0.0.1:\(controllerPort)\(listener)
+            advertised.listeners=PLAINTEXT://127.0.0.1:\(port)\(advertised)
+            inter.broker.listener.name=PLAINTEXT
+            controller.listener.names=CONTROLLER
+            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,RELAYED:PLAINTEXT
+            controller.quorum.voters=\(voters)
+            log.dirs=\(data)
+            num.partitions=1
+            auto.create.topics.enable=false
+            offsets.topic.num.partitions=4
+            offsets.topic.replication.factor=\(min(nodes, 3))
+            transaction.state.log.num.partitions=2
+            transaction.state.log.replication.factor=\(min(nodes, 3))
+            transaction.state.log.min.isr=\(min(nodes, 2))
+            share.coordinator.state.topic.replication.factor=\(min(nodes, 3))
+            share.coordinator.state.topic.min.isr=\(min(nodes, 2))
+            group.initial.rebalance.delay.ms=0
+            broker.session.timeout.ms=4000
+            broker.heartbeat.interval.ms=500
+            message.max.bytes=2097152
+            num.network.threads=2
+            num.io.threads=2
 
-        """
+            """
     }
 
     private static let logConfiguration = """

@@ -26,6 +26,9 @@ package enum WebhookReceiverProgram {
 
     /// Room beside the body for key, headers and the token.
     private static let headerRoom = 1 << 20
+    /// Room for all bodies above 32 KiB together. A webhook is smaller by far, so this is what a hostile crowd can make
+    /// the process hold: the server's own bound would be half of all its memory.
+    private static let largeBodies = ByteCount(8 << 20)
 
     private static func build(_ context: ProgramContext) throws {
         let settings = context.settings
@@ -75,6 +78,7 @@ package enum WebhookReceiverProgram {
             Double(keys.keyCount)
         }
         var serverLimits = settings.httpServerLimits
+        serverLimits.largeBodyBytes = max(largeBodies.bytes, 2 * settings[Setting.maxBody].bytes)
         serverLimits.overloadAnswer = .empty(429, retryAfter: Int(RetryAdvice.ordinary.inSeconds))
         try context.addPublicListener(service: service, limits: serverLimits)
     }
