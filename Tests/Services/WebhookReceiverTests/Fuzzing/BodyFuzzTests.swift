@@ -77,19 +77,19 @@ import Testing
         }
         guard case .object(let members) = document.root else { return refusal(.notJSON) }
         let found = names.map { name in members.filter { $0.name == Array(name.utf8) }.map(\.value) }
-        if found.contains(where: { $0.count > 1 }) { return refusal(.repeatedField) }
         var texts: [String?] = []
+        // The first fault in the order of the names is the one that counts.
         for (index, values) in found.enumerated() {
+            guard values.count < 2 else { return refusal(.repeatedField) }
             switch values.first {
-            case nil: texts.append(nil)
-            case .string(let bytes): texts.append(String(decoding: bytes, as: UTF8.self))
-            case .null where index >= 2: texts.append(nil)
+            case nil, .null: texts.append(nil)
+            case .string(let bytes) where bytes.count > 1_024: return refusal(.fieldTooLong)
+            case .string(let bytes): texts.append(bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self))
             default: return refusal(.fieldType)
             }
+            if index < 2, texts[index] == nil { return refusal(.missingField) }
         }
-        guard let type = texts[0], let code = texts[1], !type.isEmpty, !code.isEmpty else {
-            return refusal(.missingField)
-        }
+        guard let type = texts[0], let code = texts[1] else { return refusal(.missingField) }
         if let environment = texts[5], environment != "sandbox" { return refusal(.otherEnvironment) }
         return .success(
             WebhookRouting(type: type, code: code, userID: texts[2], itemID: texts[3], linkToken: texts[4])
