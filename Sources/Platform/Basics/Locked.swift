@@ -8,6 +8,9 @@ import Glibc
 /// mutex under contention on few cores, and thread sanitizers do not know it. The shape is the same, so that it
 /// can replace this box in one file.
 ///
+/// `State` is never a closure, nor an optional or a tuple of one: each access would wrap it once more and put it back
+/// wrapped. A struct that holds one is fine.
+///
 /// Inside `withLock`: assignments only; no call-outs, no logging, no resuming, no other lock.
 package final class Locked<State: ~Copyable>: @unchecked Sendable {
     // Sendable because `state` is touched only between lock and unlock of `mutex`.

@@ -46,6 +46,19 @@ final class LogCapture: Sendable {
         )
     }
 
+    @Test func `the thousandth line is written from the same depth of the stack as the first`() {
+        let depths = Locked<[Int]>([])
+        let destination = LogDestination(format: .json, level: .info, service: "tests") { _ in
+            var here = 0
+            withUnsafePointer(to: &here) { place in depths.withLock { $0.append(Int(bitPattern: place)) } }
+        }
+        let logger = Logger(label: "test", destination: destination)
+        for _ in 0..<1_000 { logger.info("a line") }
+        let seen = depths.withLock { $0 }
+        #expect(seen.count == 1_000)
+        #expect(Set(seen).count == 1)
+    }
+
     static let hostile = [
         "\"", "\\", "\n{\"level\":\"critical\"}", "\r\n", "\t", "\u{0}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{2028}",
         "ünïcödé", "👩‍👩‍👧", "</script>", "%s%n", "a\u{301}", "\u{FEFF}", "\u{FFFF}", "}", "\",\"level\":\"debug",

@@ -10,7 +10,10 @@ package final class LogDestination: Sendable {
     package let level: Logger.Level
     private let renderer: LogLineRenderer
     private let clock: WallClock
-    private let sink: Locked<Sink>
+    private let sink: Sink
+    /// Held while a line is written. The sink is not its content: a closure that is reached through a generic box is
+    /// wrapped anew at every access and put back wrapped, until its call no longer fits on any stack.
+    private let turn = Locked(())
 
     /// - Parameter service: `service.name` of every line.
     package init(
@@ -23,7 +26,7 @@ package final class LogDestination: Sendable {
         self.level = level
         self.clock = clock
         renderer = LogLineRenderer(format: format, service: service)
-        self.sink = Locked(sink)
+        self.sink = sink
     }
 
     /// Lines to standard error, leaving standard output to what a program prints for its user.
@@ -42,7 +45,7 @@ package final class LogDestination: Sendable {
             metadata: metadata
         )
         // The one call-out under a lock of this module: it is the write that the lock is there for.
-        sink.withLock { $0(line) }
+        turn.withLock { _ in sink(line) }
     }
 }
 
