@@ -9,46 +9,20 @@ import PlaidAPI
 import TestSupport
 import Testing
 
-/// The validating script and the files it reads.
 private enum Schemas {
-    static let root = #filePath.split(separator: "/").dropLast(4).reduce("") { $0 + "/" + $1 }
-    static let python = "/usr/bin/python3"
-
     static let webhooks = ["check-report", "cra-report", "item", "transactions", "link", "layer", "other"]
         .map { "webhooks/\($0).schema.json" }
     static let events = ["report-stored", "lifecycle"].map { "events/\($0).schema.json" }
-
-    /// Runs the script and returns its lines; throws when it fails, and tells what it printed.
-    static func run(_ arguments: [String], input: [String] = []) async throws -> [String] {
-        let child = try ChildProcess(
-            python,
-            ["-W", "ignore", root + "/Tests/TestSupport/validate_schema.py"] + arguments,
-            environment: ["PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"],
-            standardInput: true
-        )
-        defer { child.end() }
-        for line in input { child.write(line + "\n") }
-        child.closeInput()
-        _ = try await child.line(containing: "-- done --", within: .seconds(60))
-        return child.lines.filter { $0 != "-- done --" }
-    }
-
-    static func path(_ file: String) -> String { root + "/schemas/" + file }
-
-    /// What the script can import; asked once.
-    private static let modules = Task { (try? await run(["capabilities"])) ?? [] }
-    static func has(_ modules: String...) async -> Bool {
-        let present = await Self.modules.value
-        return modules.allSatisfy { present.contains($0) }
-    }
 }
 
 /// Skipped by name where Debian's python3-jsonschema and python3-yaml are missing.
-@Suite(.enabled("python3-jsonschema and python3-yaml are installed") { await Schemas.has("jsonschema", "yaml") })
+@Suite(
+    .enabled("python3-jsonschema and python3-yaml are installed") { await SchemaValidator.has("jsonschema", "yaml") }
+)
 struct SchemaTests {
     @Test(arguments: Schemas.webhooks + Schemas.events)
     func `is a valid schema whose examples are valid`(_ file: String) async throws {
-        let lines = try await Schemas.run(["check", Schemas.path(file)])
+        let lines = try await SchemaValidator.run(["check", SchemaValidator.path(file)])
         #expect(lines.first?.hasPrefix("ok ") == true)
     }
 
@@ -73,7 +47,7 @@ struct SchemaTests {
         ("events/lifecycle.schema.json", #"{"kind":"lost"}"#),
     ])
     func `refuses what does not follow it`(_ file: String, _ document: String) async throws {
-        let lines = try await Schemas.run(["instances", Schemas.path(file)], input: [document])
+        let lines = try await SchemaValidator.run(["instances", SchemaValidator.path(file)], input: [document])
         #expect(lines.count == 1)
         #expect(lines.first?.hasPrefix("error at ") == true, "\(lines)")
     }
@@ -94,8 +68,8 @@ struct SchemaTests {
         stored.clientReportID = "loan"
         stored.byteCount = 64 * 1024 * 1024
         let documents = [empty, stored.json].map { String(decoding: $0, as: UTF8.self) }
-        let verdicts = try await Schemas.run(
-            ["instances", Schemas.path("events/report-stored.schema.json")],
+        let verdicts = try await SchemaValidator.run(
+            ["instances", SchemaValidator.path("events/report-stored.schema.json")],
             input: documents
         )
         #expect(verdicts == ["ok", "ok"])
@@ -111,8 +85,8 @@ struct SchemaTests {
                 itemIDs: kind == .needsRepair ? ["i"] : []
             )
         }
-        let lifecycle = try await Schemas.run(
-            ["instances", Schemas.path("events/lifecycle.schema.json")],
+        let lifecycle = try await SchemaValidator.run(
+            ["instances", SchemaValidator.path("events/lifecycle.schema.json")],
             input: events.map { String(decoding: $0.json, as: UTF8.self) }
         )
         #expect(lifecycle == Array(repeating: "ok", count: events.count))
@@ -147,24 +121,26 @@ struct SchemaTests {
             reason: "r"
         )
         .added(to: webhook)
-        let asyncAPI = Schemas.path("asyncapi.yaml")
-        #expect(try await Schemas.run(["headers", asyncAPI, "webhookHeaders"], input: [document(webhook)]) == ["ok"])
+        let asyncAPI = SchemaValidator.path("asyncapi.yaml")
+        #expect(
+            try await SchemaValidator.run(["headers", asyncAPI, "webhookHeaders"], input: [document(webhook)]) == ["ok"]
+        )
         let failures = [
             document(failed), document(FailureProvenance.replayed(failed, died: origin)), document(webhook),
         ]
         #expect(
-            try await Schemas.run(["headers", asyncAPI, "failureHeaders"], input: failures)
+            try await SchemaValidator.run(["headers", asyncAPI, "failureHeaders"], input: failures)
                 == ["ok", "ok", "error at /: required"]
         )
         let bare = webhook.filter { $0.name != "received-at" }
         #expect(
-            try await Schemas.run(["headers", asyncAPI, "webhookHeaders"], input: [document(bare)])
+            try await SchemaValidator.run(["headers", asyncAPI, "webhookHeaders"], input: [document(bare)])
                 == ["error at /: required"]
         )
     }
 
     @Test func `names exactly the topics of the plan, with its partitions and settings`() async throws {
-        let lines = try await Schemas.run(["topics", Schemas.path("asyncapi.yaml")])
+        let lines = try await SchemaValidator.run(["topics", SchemaValidator.path("asyncapi.yaml")])
         let planned = Topics(prefix: "").all.map { plan in
             let settings = plan.settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             return "\(plan.name) \(plan.partitions) \(plan.replication) \(settings.joined(separator: " "))"
