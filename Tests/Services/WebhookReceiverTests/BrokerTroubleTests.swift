@@ -158,7 +158,12 @@ import Testing
             tuning: Producer.Tuning = .receiver,
             _ body: (Bench) async throws -> Void
         ) async throws {
-            let bench = try Bench(brokers: brokers, isUpAtStart: isUpAtStart, tuning: tuning)
+            // Waiting for topics blocks, so it has a thread of its own.
+            let made = Promise<Bench>()
+            _ = WorkerThread(name: "begin") {
+                made.resolve(Result { try Bench(brokers: brokers, isUpAtStart: isUpAtStart, tuning: tuning) })
+            }
+            let bench = try await made.value()
             bench.server.start()
             do {
                 try await body(bench)

@@ -76,7 +76,7 @@ import Testing
             #"{"iat":\#(now.seconds),"request_body_sha256":""}"#,
             #"{"iat":\#(now.seconds),"request_body_sha256":null}"#,
             #"{"iat":\#(now.seconds - 301),"request_body_sha256":"\#(hash)"}"#,
-            #"{"iat":\#(now.seconds + 62),"request_body_sha256":"\#(hash)"}"#,
+            #"{"iat":\#(now.seconds + 600),"request_body_sha256":"\#(hash)"}"#,
         ]
         for claim in claims { all.append((claim, [try signer.token(header: signer.header, payload: claim)])) }
         // Signatures of other shapes.
