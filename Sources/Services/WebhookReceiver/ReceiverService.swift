@@ -36,6 +36,7 @@ final class ReceiverService: HTTPService {
     private let wallClock: WallClock
     /// Requests that wait for a key rather than for the broker; a few, on the slow way only.
     private let keyWaits = Locked(KeyWaits())
+    private let failureLines = Locked(LinePace())
 
     init(
         environment: PlaidEnvironment,
@@ -213,12 +214,22 @@ final class ReceiverService: HTTPService {
             }
         case .failure(let error):
             advice.withLock { $0.failed(.kafka, at: now) }
-            logger.warning(
-                "a webhook could not be stored",
-                metadata: ["error.type": .string(error.code.rawValue), "error.message": .string(error.message)]
-            )
+            logFailure(error, at: now)
             complete(.later(.kafka), pending)
         }
+    }
+
+    /// What no repeat mends is an error: the webhook comes again for a day and is refused each time.
+    private func logFailure(_ error: KafkaError, at now: MonotonicInstant) {
+        guard let heldBack = failureLines.withLock({ $0.take(error.code.rawValue, at: now) }) else { return }
+        logger.log(
+            level: error.code == .messageTooLarge || error.code == .invalidRequest ? .error : .warning,
+            "a webhook could not be stored",
+            metadata: [
+                "error.type": .string(error.code.rawValue), "error.message": .string(error.message),
+                "lines.held_back": .stringConvertible(heldBack),
+            ]
+        )
     }
 
     // MARK: Answers
