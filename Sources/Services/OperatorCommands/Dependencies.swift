@@ -40,11 +40,9 @@ extension CommandInvocation {
         let events = logger.labelled("postgres").poolEvents
         do {
             return try PostgresPool(settings: poolSettings) { event in
-                switch event {
-                // That it is there is no news to a person, that it is away the command's own last line.
-                case .available, .unavailable: return
-                default: events(event)
-                }
+                // That it is away is the command's own last line.
+                if case .unavailable = event { return }
+                events(event)
             }
         } catch {
             throw ConfigurationError(Setting.databaseURL.name, "is malformed; expected a libpq connection string")
