@@ -98,6 +98,14 @@ package struct KafkaError: Error, Sendable, CustomStringConvertible {
         self.init(raw: rd_kafka_resp_err_t(rawValue: rawCode), isFatal: isFatal, mayBeStored: mayBeStored)
     }
 
+    /// A success that names no offset.
+    static let unacknowledged = KafkaError(
+        .cancelled,
+        "the client calls the message delivered, and no broker has acknowledged it",
+        isRetriable: true,
+        mayBeStored: true
+    )
+
     private init(_ other: KafkaError, code: Code, isRetriable: Bool, isFatal: Bool, mayBeStored: Bool) {
         self.code = code
         rawCode = other.rawCode

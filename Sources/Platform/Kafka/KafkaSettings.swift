@@ -59,6 +59,10 @@ package struct KafkaSettings: Sendable {
         let reasons: [(String, [String])] = [
             ("a success is a promise that all in-sync replicas have it", ["acks", "request.required.acks"]),
             ("repeats inside the client must not become duplicates", ["enable.idempotence", "transactional.id"]),
+            (
+                "a message must not be called delivered because a later one was",
+                ["max.in.flight.requests.per.connection", "max.in.flight"]
+            ),
             ("the answer's deadline rests on it", ["message.timeout.ms", "delivery.timeout.ms"]),
             ("every message has its delivery report", ["delivery.report.only.error"]),
             (

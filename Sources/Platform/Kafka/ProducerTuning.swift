@@ -82,6 +82,10 @@ extension Producer {
             [
                 ("acks", "all"),
                 ("enable.idempotence", "true"),
+                // One request on its way to a broker: with more, a broker that has no state of this producer yet (a
+                // partition made or moved a moment ago) may turn the first away and store the second, from which the
+                // library concludes that the first was stored too. Batches grow instead.
+                ("max.in.flight.requests.per.connection", "1"),
                 ("message.timeout.ms", "\(deliveryTimeout.inMilliseconds)"),
                 ("statistics.interval.ms", "\(statisticsInterval.inMilliseconds)"),
             ]

@@ -35,7 +35,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "acks", "request.required.acks", "enable.idempotence", "message.timeout.ms", "delivery.timeout.ms",
+        "acks", "request.required.acks", "enable.idempotence", "max.in.flight", "max.in.flight.requests.per.connection",
+        "message.timeout.ms", "delivery.timeout.ms",
         "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset",
         "bootstrap.servers", "metadata.broker.list", "group.id", "transactional.id", "test.mock.num.brokers",
         "delivery.report.only.error", "statistics.interval.ms", "log.queue", "auto.commit.interval.ms",

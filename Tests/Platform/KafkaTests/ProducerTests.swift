@@ -194,6 +194,31 @@ import Testing
         try await bench.end()
     }
 
+    /// A broker takes any sequence number from a producer it has no state of, as on a partition made a moment ago: with
+    /// several requests on their way it could turn the first away and store the second, from which librdkafka
+    /// concludes that the first was stored too.
+    @Test func `a batch that is turned away while later ones follow is stored, not merely told as stored`() async throws
+    {
+        let bench = try Bench()
+        try await onThread { try bench.producer.warm(topics: ["events"], timeout: .seconds(5)) }
+        bench.cluster.setRoundTripTime(.milliseconds(60), ofBroker: 1)
+        // NOT_LEADER_OR_FOLLOWER
+        bench.cluster.pushRequestErrors(.produce, [6])
+        let results = Watched<[Result<Delivery, KafkaError>]>([])
+        let start = MonotonicClock.system.now()
+        for index in 0..<30 {
+            // One batch for each: the gaps are longer than the linger.
+            try await TimerQueue.shared.sleep(until: start + .milliseconds(Int64(index) * 12))
+            bench.producer.send(ProducerRecord("events", "\(index)", key: "k")) { result in
+                results.change { $0.append(result) }
+            }
+        }
+        let all = try await results.first("all results") { $0.count == 30 ? $0 : nil }
+        let offsets = all.compactMap { try? $0.get().offset }
+        #expect(offsets.sorted() == Array(0..<30))
+        try await bench.end()
+    }
+
     @Test func `what a broker refuses for good fails at once`() async throws {
         let bench = try Bench()
         _ = try await bench.producer.publish(ProducerRecord("events", "warm"))
