@@ -1,4 +1,5 @@
 import Basics
+import Glibc
 import HTTPClient
 import HTTPServer
 import ServiceKit
@@ -7,9 +8,8 @@ import Testing
 
 private func text(_ registry: MetricsRegistry) -> String { String(decoding: registry.render(), as: UTF8.self) }
 
-private let promtool: String? = ["/usr/bin/promtool", "/usr/local/bin/promtool"].first {
-    TemporaryFolder.read($0) != nil
-}
+private let promtool: String? = (ProcessEnvironment.value("PATH") ?? "/usr/bin").split(separator: ":")
+    .map { "\($0)/promtool" }.first { access($0, X_OK) == 0 }
 
 @Suite struct MetricsRegistryTests {
     private let registry = MetricsRegistry()

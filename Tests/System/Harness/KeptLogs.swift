@@ -10,9 +10,12 @@ final class KeptLogs: Sendable {
     @TaskLocal static var current: KeptLogs?
 
     private let children = Locked<[ChildProcess]>([])
+    private let papers = Locked<[(name: String, text: String)]>([])
     private let failed = Locked(false)
 
     func add(_ child: ChildProcess) { children.withLock { $0.append(child) } }
+    /// Something else to be kept when the test fails, as a file of this name.
+    func add(_ text: String, as name: String) { papers.withLock { $0.append((name, text)) } }
     func noteFailure() { failed.withLock { $0 = true } }
     var hasFailed: Bool { failed.withLock { $0 } }
 
@@ -21,9 +24,12 @@ final class KeptLogs: Sendable {
         var template = Array("\(ProcessEnvironment.value("TMPDIR") ?? "/tmp")/check-pipeline-failed-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { return nil }
         let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        for (index, child) in children.withLock({ $0 }).enumerated() {
-            guard let stream = fopen("\(folder)/\(index + 1)-\(child.name).log", "w") else { continue }
-            for line in child.lines { fputs(line + "\n", stream) }
+        let logs = children.withLock { $0 }.enumerated().map { index, child in
+            ("\(index + 1)-\(child.name).log", child.lines.joined(separator: "\n") + "\n")
+        }
+        for (name, text) in logs + papers.withLock({ $0 }) {
+            guard let stream = fopen("\(folder)/\(name)", "w") else { continue }
+            fputs(text, stream)
             fclose(stream)
         }
         return folder

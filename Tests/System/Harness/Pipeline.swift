@@ -1,6 +1,7 @@
 // The whole system as real processes, for one test: broker, database, Plaid in a box, receiver and consumers.
 
 import Basics
+import HTTPClient
 import JSON
 import Kafka
 import PipelineEvents
@@ -48,9 +49,27 @@ final class Pipeline: Sendable {
         let pipeline = try await Pipeline(options)
         defer { pipeline.end() }
         for product in options.consumers { try pipeline.startConsumer(product) }
-        try await pipeline.receiver.untilReady()
-        for product in options.consumers { try await pipeline.consumer(product).untilReady() }
-        try await test(pipeline)
+        do {
+            try await pipeline.receiver.untilReady()
+            for product in options.consumers { try await pipeline.consumer(product).untilReady() }
+            try await test(pipeline)
+        } catch {
+            await pipeline.keepEvidence()
+            throw error
+        }
+    }
+
+    /// What a person asks first when something is missing: what the sandbox sent and served, what each program counted.
+    private func keepEvidence() async {
+        guard let logs = KeptLogs.current else { return }
+        let truth = try? await TestHTTP.shared.get(sandbox.url + "/_sandbox/truth")
+        logs.add(truth?.body.string() ?? "no answer", as: "sandbox-truth.json")
+        let rows = try? await rows("select user_id, product, report_id, covers_received_at, stored_at from reports")
+        logs.add((rows ?? []).map { $0.joined(separator: " ") }.joined(separator: "\n"), as: "reports.txt")
+        for process in processes.withLock({ $0 }) where process.child.isRunning {
+            let metrics = try? await TestHTTP.shared.get(process.adminURL() + "/metrics")
+            logs.add(metrics?.body.string() ?? "no answer", as: "\(process.name)-metrics.txt")
+        }
     }
 
     private init(_ options: PipelineOptions) async throws {
