@@ -227,26 +227,35 @@ package final class KafkaServer: Sendable {
 }
 
 /// Ports that were free a moment ago. For servers that must keep their port over a restart and cannot be given 0.
+///
+/// Drawn from below the range that the kernel gives to outgoing connections and to listeners on port 0: one of those
+/// would sooner or later take a port between this look and the server's own bind, or while the server is down.
 package enum FreePorts {
+    private static let range: ClosedRange<UInt16> = 12_000...31_999
+    private static let mostTries = 1_000
+
     package static func take(_ count: Int) throws -> [UInt16] {
         var sockets: [Int32] = []
+        // All are held until the last is bound, so that no two are the same.
         defer { for socket in sockets { close(socket) } }
-        return try (0..<count).map { _ in
+        var ports: [UInt16] = []
+        for _ in 0..<mostTries where ports.count < count {
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             guard descriptor >= 0 else { throw KafkaServer.Failure(description: "no socket") }
-            // All are held until the last is bound, so that no two are the same.
             sockets.append(descriptor)
+            let port = UInt16.random(in: range)
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
             address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let result = withUnsafeMutablePointer(to: &address) {
+            let result = withUnsafePointer(to: &address) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                    bind(descriptor, address, size) == 0 ? getsockname(descriptor, address, &size) : -1
+                    bind(descriptor, address, socklen_t(MemoryLayout<sockaddr_in>.size))
                 }
             }
-            guard result == 0 else { throw KafkaServer.Failure(description: "no free port") }
-            return UInt16(bigEndian: address.sin_port)
+            if result == 0 { ports.append(port) }
         }
+        guard ports.count == count else { throw KafkaServer.Failure(description: "no free port") }
+        return ports
     }
 }
