@@ -25,7 +25,7 @@ extension SystemTests {
                 let start = MonotonicClock.system.now()
                 let users = try await pipeline.sandbox.makeReports(of: names, webhook: pipeline.webhookURL)
                 let asked = MonotonicClock.system.now()
-                try await pipeline.untilStored(3 * count, within: .seconds(60))
+                try await pipeline.untilStored(3 * count, within: .seconds(120))
                 let stored = MonotonicClock.system.now()
                 try await pipeline.expectComplete(3 * count)
 
