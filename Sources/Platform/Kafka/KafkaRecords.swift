@@ -34,6 +34,14 @@ package struct ProducerRecord: Sendable {
 package struct Delivery: Hashable, Sendable {
     package let partition: Int32
     package let offset: Int64
+
+    /// What a success reported by the library is worth.
+    ///
+    /// Without an offset no broker has acknowledged this message: the library concluded its success from that of a later
+    /// one, and a broker that had no state of this producer may have taken that one alone.
+    static func confirmed(_ partition: Int32, offset: Int64) -> Result<Delivery, KafkaError> {
+        offset >= 0 ? .success(Delivery(partition: partition, offset: offset)) : .failure(.unacknowledged)
+    }
 }
 
 package struct TopicPartition: Hashable, Sendable, Comparable, CustomStringConvertible {

@@ -346,11 +346,7 @@ final class ProducerHandle: @unchecked Sendable {
         held.subtract(1, ordering: .relaxed)
         let raw = message.pointee.err
         if raw == RD_KAFKA_RESP_ERR_NO_ERROR {
-            let delivery = Delivery(partition: message.pointee.partition, offset: message.pointee.offset)
-            // Without an offset no broker has acknowledged this message: the library concluded its success from that
-            // of a later one, and a broker that had no state of this producer may have taken that one alone.
-            guard delivery.offset >= 0 else { return (ticket, .failure(.unacknowledged)) }
-            return (ticket, .success(delivery))
+            return (ticket, Delivery.confirmed(message.pointee.partition, offset: message.pointee.offset))
         }
         // Anything but NOT_PERSISTED may have reached the broker's log.
         let mayBeStored = rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED

@@ -219,6 +219,17 @@ import Testing
         try await bench.end()
     }
 
+    @Test(arguments: [Int64(-1), -1_001])
+    func `a success without an offset is no delivery, may be stored, and may be repeated`(_ offset: Int64) {
+        guard case .failure(let error) = Delivery.confirmed(2, offset: offset) else {
+            Issue.record("taken for a delivery")
+            return
+        }
+        #expect(error.isRetriable && error.mayBeStored && !error.isFatal)
+        let first = try? Delivery.confirmed(2, offset: 0).get()
+        #expect(first == Delivery(partition: 2, offset: 0))
+    }
+
     @Test func `what a broker refuses for good fails at once`() async throws {
         let bench = try Bench()
         _ = try await bench.producer.publish(ProducerRecord("events", "warm"))
